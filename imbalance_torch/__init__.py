@@ -1,3 +1,65 @@
-"""imbalance_torch: the PyTorch toolkit for imbalanced classification."""
+"""imbalance_torch: the PyTorch toolkit for imbalanced classification.
+
+Every public name is resolved at first use: ``import imbalance_torch`` costs next to nothing, ``imbalance_torch.knn``
+imports torch, and only the training names import Lightning.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imbalance_torch import losses, resampling, samplers
+    from imbalance_torch._versions import show_versions
+    from imbalance_torch.class_stats import class_counts, class_weights, sample_weights
+    from imbalance_torch.evaluation import compare
+    from imbalance_torch.neighbors import knn
+    from imbalance_torch.priors import adjust_logits, init_prior_bias_
+    from imbalance_torch.training import ImbalancedClassifier, TabularDataModule
 
 __version__ = "0.1.0"
+
+_MODULE_OF = {
+    "ImbalancedClassifier": "training",
+    "TabularDataModule": "training",
+    "adjust_logits": "priors",
+    "class_counts": "class_stats",
+    "class_weights": "class_stats",
+    "compare": "evaluation",
+    "init_prior_bias_": "priors",
+    "knn": "neighbors",
+    "sample_weights": "class_stats",
+    "show_versions": "_versions",
+}
+_SUBPACKAGES = ("losses", "resampling", "samplers")
+
+__all__ = [
+    "ImbalancedClassifier",
+    "TabularDataModule",
+    "adjust_logits",
+    "class_counts",
+    "class_weights",
+    "compare",
+    "init_prior_bias_",
+    "knn",
+    "losses",
+    "resampling",
+    "sample_weights",
+    "samplers",
+    "show_versions",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

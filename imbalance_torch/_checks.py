@@ -34,7 +34,7 @@ def check_number(
     """Return ``value`` as it is when it is a finite number in the range; bool is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"`{name}` must be a number, got {name}={value!r}.")
-    if not math.isfinite(value):
+    if not -math.inf < value < math.inf:
         raise ValueError(f"`{name}` must be finite, got {name}={value!r}.")
     if minimum is not None and value < minimum:
         raise ValueError(f"`{name}` must be >= {minimum}, got {name}={value!r}.")

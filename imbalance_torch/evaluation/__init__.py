@@ -1,1 +1,18 @@
-"""Placeholder."""
+"""Comparison of techniques, its statistics and its report."""
+
+from imbalance_torch.evaluation._bootstrap import bootstrap_average_precision
+from imbalance_torch.evaluation._compare import Arm, Comparison, compare
+from imbalance_torch.evaluation._inspect import inspect
+from imbalance_torch.evaluation._report import compare_into, write_report
+from imbalance_torch.evaluation._table import as_text
+
+__all__ = [
+    "Arm",
+    "Comparison",
+    "as_text",
+    "bootstrap_average_precision",
+    "compare",
+    "compare_into",
+    "inspect",
+    "write_report",
+]

@@ -1,1 +1,5 @@
-"""Placeholder."""
+"""Detectors: networks over the encoder's tensor. Any other ``torch.nn.Module`` works as well."""
+
+from imbalance_torch.models._mlp import MLP
+
+__all__ = ["MLP"]

@@ -1,1 +1,6 @@
-"""Placeholder."""
+"""Resamplers: SMOTE on any device, and over-sampling inside the training loop."""
+
+from imbalance_torch.resampling._batch import BatchOversampler
+from imbalance_torch.resampling._smote import SMOTE, Resampled, smote_from_plan
+
+__all__ = ["SMOTE", "BatchOversampler", "Resampled", "smote_from_plan"]

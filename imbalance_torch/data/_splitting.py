@@ -1,0 +1,106 @@
+"""Splits into training, validation and test rows: in time order, or stratified by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from imbalance_torch._checks import check_same_length
+from imbalance_torch._random import mix
+
+
+class Split(NamedTuple):
+    """Row numbers of the three parts, each (n,) int64 and without overlap."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+
+def time_split(time: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.2)) -> Split:
+    """Split in time order: the oldest rows train, the newest test.
+
+    Rows of the same time stay on one side of a cut, so that no part knows the present of the next.
+
+    Args:
+        time: anything that sorts, (N,); missing values are an error.
+        shares: of training, validation and test rows; they sum to 1.
+
+    Returns:
+        The three parts, each in time order (stable for equal times).
+
+    Raises:
+        ValueError: bad shares, missing times, or so few different times that a part is empty.
+
+    Example:
+        >>> time_split(np.array([3, 1, 2, 2, 5, 4]), (0.5, 0.25, 0.25)).train
+        array([1, 2, 3])
+    """
+    _check_shares(shares)
+    time = np.asarray(time)
+    if np.any(time != time):
+        raise ValueError("The time column has missing values. Fill them or remove these rows.")
+    order = np.argsort(time, kind="stable")
+    ordered = time[order]
+    cuts = [
+        int(np.searchsorted(ordered, ordered[min(round(len(time) * share), len(time) - 1)], side="left"))
+        for share in (shares[0], shares[0] + shares[1])
+    ]
+    parts = Split(*np.split(order, cuts))
+    for name, rows in zip(Split._fields, parts, strict=True):
+        if len(rows) == 0:
+            raise ValueError(
+                f"The {name} part of the time split is empty: the time column has too few different values."
+            )
+    return parts
+
+
+def stratified_split(labels: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.2), *, seed: int = 0) -> Split:
+    """Split at random, each class in the same shares.
+
+    Args:
+        labels: class indices, (N,).
+        shares: of training, validation and test rows; they sum to 1.
+        seed: the same seed gives the same split.
+
+    Returns:
+        The three parts, each in the order of the table.
+
+    Raises:
+        ValueError: bad shares, or a class with fewer than three rows.
+    """
+    _check_shares(shares)
+    generator = np.random.Generator(np.random.PCG64(mix(seed)))
+    pieces: list[list[np.ndarray]] = [[], [], []]
+    for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
+        if count < 3:
+            raise ValueError(f"Class {label} has {count} rows; a split into three parts needs at least 3.")
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        first = min(max(round(count * shares[0]), 1), count - 2)
+        second = min(max(round(count * (shares[0] + shares[1])), first + 1), count - 1)
+        for piece, part in zip(pieces, np.split(rows, [first, second]), strict=True):
+            piece.append(part)
+    return Split(*(np.sort(np.concatenate(piece)) for piece in pieces))
+
+
+def check_split_classes(split: Split, labels: np.ndarray, classes: Sequence[object]) -> None:
+    """Raise when a class is absent from a part, with the counts of each part."""
+    check_same_length(labels=labels, rows=np.concatenate(split))
+    counts = {
+        name: np.bincount(labels[rows], minlength=len(classes)) for name, rows in zip(Split._fields, split, strict=True)
+    }
+    for name, count in counts.items():
+        if (count == 0).any():
+            missing = classes[int(np.argmin(count))]
+            raise ValueError(
+                f"Class {missing!r} has no row in the {name} part "
+                f"({', '.join(f'{part}: {c.tolist()}' for part, c in counts.items())}). "
+                "Use other split shares, or a stratified split (no time column)."
+            )
+
+
+def _check_shares(shares: Sequence[float]) -> None:
+    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"The split shares must be three positive numbers that sum to 1, got {tuple(shares)}.")

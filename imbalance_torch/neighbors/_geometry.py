@@ -1,0 +1,87 @@
+"""The coordinates in which neighbours are searched: centred, scaled, and with a bound on the rounding error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Switch off gradients, autocast and reduced-precision float32 products; restore them on the way out."""
+    backends = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The map ``z = (x - centre) * scale`` and the dtype in which candidates are searched.
+
+    The scale is a power of two (exact; times 1/deviation when standardised) that brings the widest column near 1, so
+    that squares neither overflow nor vanish. Distances in ``x`` are distances in ``z`` times ``unit``.
+    """
+
+    centre: Tensor
+    scale: Tensor
+    unit: Tensor
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, query: Tensor, reference: Tensor, *, standardize: bool) -> Geometry:
+        """Choose the geometry; the values of both inputs are checked here, once."""
+        ends = zip(query.aminmax(dim=0), reference.aminmax(dim=0), strict=True)
+        low, high = (torch.stack(pair).double() for pair in ends)
+        centre = reference.mean(0).double().nan_to_num(0.0, 0.0, 0.0).clamp(low[1], high[1])
+        spread = torch.maximum(high.amax(0) - centre, centre - low.amin(0))
+        _raise_unless_finite(spread)
+        deviation = torch.ones_like(centre)
+        if standardize:
+            spread_or_one = torch.where(spread > 0, spread, 1.0)
+            deviation = ((reference - centre) / spread_or_one).std(0, correction=0) * spread_or_one
+            deviation = torch.where(high[1] > low[1], deviation, 1.0)
+        widest = (spread / deviation).amax()
+        unit = torch.exp2(torch.where(widest > 0, widest, 1.0).log2().floor().clamp(-1000, 1000))
+        dtype = torch.float64 if reference.dtype == torch.float64 else torch.float32
+        return cls(centre, 1 / (unit * deviation), unit, dtype)
+
+    def project(self, rows: Tensor) -> Tensor:
+        """Return ``rows`` in search coordinates."""
+        return (rows.double() - self.centre).mul_(self.scale).to(self.dtype)
+
+    def squared_distances(self, query: Tensor, candidates: Tensor) -> Tensor:
+        """Return (q, m) squared distances by direct differences in float64, of (q, d) to (q, m, d)."""
+        return candidates.double().sub_(query.double().unsqueeze(1)).mul_(self.scale).square_().sum(-1)
+
+    def reach(self, query: Tensor, squared_distance: Tensor) -> Tensor:
+        """Return the largest value that the expanded form can give for a pair within ``squared_distance``.
+
+        For z-rows q, r with |q - r| <= t: |r| <= |q| + t, and |q|^2 + |r|^2 - 2 q.r over d columns, computed in
+        precision eps from rounded coordinates, errs by less than (d + 6) eps (|q|^2 + |r|^2) plus what underflow
+        takes; 32 in place of 6 pays for the rounding of the comparison itself.
+        """
+        limits = torch.finfo(self.dtype)
+        norm = query.double().square().sum(1)
+        farthest = (norm.sqrt() + squared_distance.sqrt()).square()
+        slack = (query.shape[1] + 32) * (limits.eps * (norm + farthest) + limits.tiny)
+        return squared_distance + slack
+
+
+def _raise_unless_finite(spread: Tensor) -> None:
+    bad = (~spread.isfinite()).nonzero().flatten().tolist()
+    if bad:
+        raise ValueError(
+            f"`query` and `reference` must be finite, got NaN, infinite or overflowing values in {len(bad)} of "
+            f"{len(spread)} columns (the first is column {bad[0]}). Impute or drop them first."
+        )

@@ -1,0 +1,221 @@
+"""What every sampler shares: one global stream per epoch, its shard for this rank, and the place reached in it."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DistributedSampler
+
+from imbalance_torch._checks import check_int
+from imbalance_torch.samplers._batches import QuotaBatchSampler
+from imbalance_torch.samplers._description import SamplerDescription, describe_streams
+from imbalance_torch.samplers._labels import class_rows
+
+_STATE_VERSION = 1
+
+
+class AbstractSampler(DistributedSampler[int], ABC):
+    """Base of the samplers: a ``DistributedSampler`` (so that trainers leave its order alone) without a process group.
+
+    The stream of an epoch depends on (seed, epoch) only and is the same on all ranks. It is dealt out by batch: rank
+    r of W owns batches r, r + W, r + 2W, ...; with ``batch_size=None`` it owns rows r, r + W, ..., which suits any
+    batch size of the loader. What is left for the last step is split evenly; up to W - 1 rows from the beginning of
+    the epoch fill it up, or, with ``drop_last``, the incomplete step is left out.
+
+    A subclass sets ``_quotas``, the rows of each class in an epoch, and draws the stream in ``_draw``.
+
+    Args:
+        labels: N labels, integer, boolean or string, or a dataset that :func:`labels_of` understands.
+        batch_size: rows per batch and rank, or None.
+        seed: selects the streams; >= 0.
+        num_replicas: number of ranks W; None asks ``torch.distributed``, else 1.
+        rank: this rank, 0 to W - 1; None asks ``torch.distributed``, else 0.
+        drop_last: leave out the last, incomplete step of an epoch.
+    """
+
+    _quotas: Tensor
+    _settings: tuple[Any, ...] = ()
+
+    def __init__(
+        self,
+        labels: Any,
+        *,
+        batch_size: int | None,
+        seed: int,
+        num_replicas: int | None,
+        rank: int | None,
+        drop_last: bool,
+    ) -> None:
+        self.classes, self._counts, self._rows, self._digest = class_rows(labels)
+        self.dataset = range(int(self._counts.sum()))  # type: ignore[assignment]
+        self.batch_size = None if batch_size is None else check_int("batch_size", batch_size, minimum=1)
+        self.seed = check_int("seed", seed, minimum=0)
+        self.shuffle = True
+        self.drop_last = drop_last
+        if (num_replicas is None) != (rank is None):
+            raise ValueError(f"Pass both or none, got num_replicas={num_replicas}, rank={rank}.")
+        if num_replicas is not None and not 0 <= check_int("rank", rank) < check_int("num_replicas", num_replicas):
+            raise ValueError(f"`rank` must be in [0, num_replicas), got rank={rank}, num_replicas={num_replicas}.")
+        self._replica = None if num_replicas is None or rank is None else (num_replicas, rank)
+        self._place = (0, 0, 0)  # epoch, rows of it that all ranks had consumed at the restart, rows of this rank since
+
+    @abstractmethod
+    def _draw(self, epoch: int) -> Tensor:
+        """Return all rows of an epoch, int64, ``_quotas.sum()`` of them."""
+
+    @property
+    def num_replicas(self) -> int:  # type: ignore[override]
+        """Number of ranks that share the stream."""
+        return self._ranks()[0]
+
+    @property
+    def rank(self) -> int:  # type: ignore[override]
+        """This rank."""
+        return self._ranks()[1]
+
+    @property
+    def epoch(self) -> int:  # type: ignore[override]
+        """The epoch that the next row belongs to."""
+        return self._place[0]
+
+    @property
+    def num_samples(self) -> int:  # type: ignore[override]
+        """Rows that this rank yields per epoch."""
+        return self._rows_per_rank(self._total)
+
+    @property
+    def total_size(self) -> int:  # type: ignore[override]
+        """Rows that all ranks together yield per epoch."""
+        return self.num_samples * self.num_replicas
+
+    @property
+    def effective_prior(self) -> Tensor:
+        """Class shares that the sampler feeds, float64, shape (C,), in the order of ``classes``."""
+        return self._quotas.double() / self._quotas.sum()
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def __iter__(self) -> Iterator[int]:
+        epoch, start, taken = place = self._place
+        shard = self.indices()
+        end = taken + len(shard)
+        for row in chain.from_iterable(chunk.tolist() for chunk in torch.split(shard, 1 << 16)):
+            taken += 1
+            if self._place is place:  # otherwise set_epoch or another iterator has taken over
+                place = self._place = (epoch, start, taken) if taken < end else (epoch + 1, 0, 0)
+            yield row
+
+    def indices(self) -> Tensor:
+        """Return the rest of this rank's epoch, int64 on the CPU, without moving on."""
+        epoch, start, taken = self._place
+        ranks, rank = self._ranks()
+        step = self._batch * ranks
+        stream = self._draw(epoch)
+        rest = stream[start:]
+        full, tail = torch.split(rest, [len(rest) // step * step, len(rest) % step])
+        shard = full.view(-1, ranks, self._batch)[:, rank].flatten()
+        if tail.numel() and not self.drop_last:
+            share = -(-len(tail) // ranks)
+            padding = stream[torch.arange(share * ranks - len(tail)) % len(stream)]
+            shard = torch.cat([shard, torch.cat([tail, padding])[rank * share : (rank + 1) * share]])
+        if not shard.numel():
+            raise ValueError(
+                f"An epoch has no complete step: {self._total} rows, batch_size={self.batch_size}, "
+                f"num_replicas={ranks}. Pass drop_last=False."
+            )
+        return shard[taken:]
+
+    def advance(self, num_rows: int) -> None:
+        """Record that this rank, like every other, has consumed ``num_rows`` more rows.
+
+        At the end of the epoch the sampler moves to the beginning of the next one.
+        """
+        epoch, start, taken = self._place
+        left = self._rows_per_rank(self._total - start) - taken
+        if check_int("num_rows", num_rows, minimum=0) > left:
+            raise ValueError(f"`num_rows` must be <= {left}, the rest of the epoch, got num_rows={num_rows}.")
+        self._place = (epoch, start, taken + num_rows) if num_rows < left else (epoch + 1, 0, 0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the beginning of ``epoch``; when already in it, stay at the place reached (or restored)."""
+        if check_int("epoch", epoch, minimum=0) != self.epoch:
+            self._place = (int(epoch), 0, 0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place reached: small, the same on all ranks, valid for any number of ranks.
+
+        ``consumed`` counts the rows of whole batches over all ranks; a batch left in the middle is fed again.
+        """
+        epoch, start, taken = self._place
+        return {
+            "version": _STATE_VERSION,
+            "epoch": epoch,
+            "consumed": start + taken // self._batch * self._batch * self.num_replicas,
+            "seed": self.seed,
+            "fingerprint": self._fingerprint(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go to a saved place, with the seed it was saved under; the number of ranks may differ.
+
+        Raises:
+            ValueError: the state has another version, or belongs to other labels or settings.
+        """
+        if state_dict.get("version") != _STATE_VERSION:
+            raise ValueError(f"The state must have version {_STATE_VERSION}, got {state_dict.get('version')!r}.")
+        if state_dict["fingerprint"] != self._fingerprint():
+            raise ValueError(
+                f"The state is not of this {type(self).__name__}: the labels, their order or the settings differ. "
+                "Build the sampler as it was built when the state was saved."
+            )
+        epoch, start = (
+            check_int("epoch", state_dict["epoch"], minimum=0),
+            check_int("consumed", state_dict["consumed"], minimum=0),
+        )
+        self.seed = check_int("seed", state_dict["seed"], minimum=0)
+        self._place = (epoch, start, 0) if self._rows_per_rank(self._total - start) else (epoch + 1, 0, 0)
+
+    def describe(self, num_epochs: int = 1) -> SamplerDescription:
+        """Draw the next ``num_epochs`` epochs and say what they hold: O(rows drawn) time; prints as a table."""
+        check_int("num_epochs", num_epochs, minimum=1)
+        streams = [self._draw(epoch) for epoch in range(self.epoch, self.epoch + num_epochs)]
+        return describe_streams(streams, self.classes, self._rows, self.batch_size)
+
+    def as_batch_sampler(self) -> BatchSampler:
+        """Return this sampler for ``DataLoader(batch_sampler=)``.
+
+        A trainer that rebuilds it around a sampler of its own gets this sampler's order all the same.
+        """
+        if self.batch_size is None:
+            raise ValueError("`batch_size` must be given to the sampler, got batch_size=None.")
+        return QuotaBatchSampler.around(self)
+
+    @property
+    def _batch(self) -> int:
+        return self.batch_size or 1
+
+    @property
+    def _total(self) -> int:
+        return int(self._quotas.sum())
+
+    def _ranks(self) -> tuple[int, int]:
+        if self._replica is not None:
+            return self._replica
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            return torch.distributed.get_world_size(), torch.distributed.get_rank()
+        return 1, 0
+
+    def _rows_per_rank(self, rows: int) -> int:
+        steps, tail = divmod(rows, self._batch * self.num_replicas)
+        return steps * self._batch + (0 if self.drop_last else -(-tail // self.num_replicas))
+
+    def _fingerprint(self) -> str:
+        parts = (type(self).__name__, self._digest, self._quotas.tolist(), self.batch_size, self._settings)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,65 @@
+"""What a sampler feeds, counted on the rows it draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SamplerDescription:
+    """What some epochs of a sampler hold; minority means every class but the largest one."""
+
+    num_epochs: int
+    rows_per_epoch: int
+    duplicates: int
+    """Rows fed again, over all the epochs."""
+    coverage: dict[Any, float]
+    """For each class, the share of its rows that was fed at least once."""
+    minority_rows_per_batch: float | None
+    """Mean over the batches; None without a batch size."""
+    batches: int | None
+    batches_without_minority: int | None
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.num_epochs} epoch(s) of {self.rows_per_epoch:,} rows, {self.duplicates:,} of them fed again",
+            *(f"class {label}: {share:.1%} of its rows fed" for label, share in self.coverage.items()),
+        ]
+        if self.batches is not None:
+            lines += [
+                f"minority rows per batch: {self.minority_rows_per_batch:.2f} on average",
+                f"batches without a minority row: {self.batches_without_minority:,} of {self.batches:,}",
+            ]
+        return "\n".join(lines)
+
+
+def describe_streams(
+    streams: Sequence[Tensor], classes: Sequence[Any], rows: Sequence[Tensor], batch_size: int | None
+) -> SamplerDescription:
+    """Count what the epochs ``streams`` hold, given the ``rows`` of each class."""
+    times_fed = torch.bincount(torch.cat(list(streams)), minlength=sum(map(len, rows)))
+    coverage = {
+        label: float((times_fed[members.long()] > 0).double().mean())
+        for label, members in zip(classes, rows, strict=True)
+    }
+    per_batch = None
+    if batch_size is not None:
+        minority = torch.ones(len(times_fed), dtype=torch.int64)
+        minority[max(rows, key=len).long()] = 0
+        per_batch = torch.stack(
+            [batch.sum() for stream in streams for batch in torch.split(minority[stream], batch_size)]
+        )
+    return SamplerDescription(
+        num_epochs=len(streams),
+        rows_per_epoch=len(streams[0]),
+        duplicates=int((times_fed - 1).clamp(min=0).sum()),
+        coverage=coverage,
+        minority_rows_per_batch=None if per_batch is None else float(per_batch.double().mean()),
+        batches=None if per_batch is None else len(per_batch),
+        batches_without_minority=None if per_batch is None else int((per_batch == 0).sum()),
+    )

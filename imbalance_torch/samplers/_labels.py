@@ -1,0 +1,93 @@
+"""Labels: where a dataset keeps them, and the rows of each class."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
+
+
+def labels_of(dataset: Any) -> NDArray[Any]:
+    """Return the labels that a dataset already holds, without reading one of its samples.
+
+    Understood are label arrays themselves (tensor, NumPy array, pandas Series, list), ``TensorDataset`` (its last
+    tensor), ``Subset``, ``ConcatDataset``, and objects with an attribute ``targets`` or ``labels``.
+
+    Args:
+        dataset: one of the above, nested as you like; N labels.
+
+    Returns:
+        The labels, shape (N,), as a NumPy array.
+
+    Raises:
+        TypeError: the labels cannot be had without reading the samples, or are not integers, booleans or strings.
+        ValueError: the labels are not one-dimensional.
+
+    Example:
+        >>> from torch.utils.data import Subset, TensorDataset
+        >>> dataset = TensorDataset(torch.zeros(4, 2), torch.tensor([0, 0, 1, 0]))
+        >>> labels_of(Subset(dataset, [2, 3]))
+        array([1, 0])
+    """
+    match dataset:
+        case TensorDataset():
+            return labels_of(dataset.tensors[-1])
+        case Subset():
+            return labels_of(dataset.dataset)[np.asarray(dataset.indices, dtype=np.int64)]
+        case ConcatDataset():
+            return np.concatenate([labels_of(part) for part in dataset.datasets])
+        case list() | tuple() | Tensor():
+            return _label_array(dataset)
+    if hasattr(dataset, "__array__"):
+        return _label_array(dataset)
+    for name in ("targets", "labels"):
+        if (found := getattr(dataset, name, None)) is not None:
+            return _label_array(found)
+    raise TypeError(
+        f"Cannot tell the labels of a {type(dataset).__name__} without reading its samples. "
+        "Pass the labels themselves: a 1-D tensor, array, Series or list, one label per row."
+    )
+
+
+def _label_array(values: Any) -> NDArray[Any]:
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"`labels` must have shape (N,), got labels.shape={array.shape}.")
+    if array.dtype == object and all(isinstance(value, str) for value in array):
+        array = array.astype(np.str_)
+    if array.dtype.kind not in "iubUST" and len(array):
+        raise TypeError(
+            f"`labels` must be integers, booleans or strings without gaps, got labels.dtype={array.dtype}. "
+            "Cast them, as in `labels.long()` or `labels.astype(str)`."
+        )
+    return array
+
+
+class ClassRows(NamedTuple):
+    """The classes in sorted order, how many rows each has (int64), and which, and a digest of it all."""
+
+    classes: tuple[Any, ...]
+    counts: Tensor
+    rows: tuple[Tensor, ...]
+    digest: str
+
+
+def class_rows(labels: Any) -> ClassRows:
+    """Sort the row numbers by class, once: O(N log N) time, 4 bytes per row below 2^31 rows, else 8."""
+    array = labels_of(labels)
+    if not len(array):
+        raise ValueError("`labels` must have at least one row, got len(labels)=0.")
+    order = array.argsort(kind="stable")
+    ordered = array[order]
+    starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
+    counts = np.diff(starts, append=len(array))
+    rows = torch.from_numpy(order.astype(np.int32 if len(array) < 2**31 else np.int64, copy=False))
+    classes = tuple(ordered[starts].tolist())
+    digest = hashlib.sha256(repr((classes, counts.tolist())).encode())
+    digest.update(rows.numpy().data)
+    return ClassRows(classes, torch.from_numpy(counts), torch.split(rows, counts.tolist()), digest.hexdigest())

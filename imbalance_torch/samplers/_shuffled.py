@@ -1,0 +1,51 @@
+"""Plain shuffling under the contract of the other samplers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from imbalance_torch._random import generator_for
+from imbalance_torch.samplers._base import AbstractSampler
+
+
+class ShuffledSampler(AbstractSampler):
+    """Feed every row once per epoch in uniformly random order: no balancing, but sharded and resumable.
+
+    Args:
+        labels: N labels, integer, boolean or string, or a dataset that :func:`labels_of` understands.
+        batch_size: rows per batch and rank, or None for an order that suits any batch size.
+        seed: selects the streams; >= 0.
+        num_replicas: number of ranks; None asks ``torch.distributed``, else 1.
+        rank: this rank; None asks ``torch.distributed``, else 0.
+        drop_last: leave out the last, incomplete step of an epoch.
+
+    Raises:
+        TypeError: an argument, or the labels, of the wrong kind.
+        ValueError: no labels, or a value out of range.
+
+    Example:
+        >>> sampler = ShuffledSampler(["ok", "ok", "ok", "fraud"])
+        >>> sorted(sampler), sampler.epoch, sampler.classes
+        ([0, 1, 2, 3], 1, ('fraud', 'ok'))
+    """
+
+    def __init__(
+        self,
+        labels: Any,
+        *,
+        batch_size: int | None = None,
+        seed: int = 0,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__(
+            labels, batch_size=batch_size, seed=seed, num_replicas=num_replicas, rank=rank, drop_last=drop_last
+        )
+        self._quotas = self._counts
+
+    def _draw(self, epoch: int) -> Tensor:
+        return torch.randperm(len(self.dataset), generator=generator_for(self.seed, epoch))  # type: ignore[arg-type]

@@ -1,0 +1,282 @@
+"""ImbalancedClassifier: a LightningModule that trains any network and reports probabilities that are right."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric, MetricCollection
+from torchmetrics.classification import (
+    BinaryAUROC,
+    BinaryAveragePrecision,
+    MulticlassAUROC,
+    MulticlassAveragePrecision,
+    MultilabelAUROC,
+    MultilabelAveragePrecision,
+)
+
+from imbalance_torch._checks import check_choice, check_int
+from imbalance_torch._random import generator_for, seed_from
+from imbalance_torch.class_stats import class_counts as count_classes
+from imbalance_torch.priors import init_prior_bias_
+from imbalance_torch.resampling import BatchOversampler
+from imbalance_torch.samplers import labels_of
+from imbalance_torch.training._posterior import initial_prior, log_posterior
+
+Task = Literal["binary", "multiclass", "multilabel"]
+_HEADS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+class ImbalancedClassifier(L.LightningModule):
+    r"""Train a classifier under imbalance with a stock :class:`lightning.Trainer`.
+
+    The loss, the sampler and the resampler each change the class shares that the network sees. Their shift is known:
+    with logits z, true shares :math:`\pi`, fed shares s and class weights w the corrected log-posterior is
+    ``z + offset - log w - log(s / pi)`` up to a constant (a focal loss maps its logits through its inverse link
+    first). It is applied whenever the module validates, tests or predicts, and the output bias starts at the constant
+    that is best under the training objective.
+
+    Args:
+        network: any module from a batch of inputs to logits: (N, C) for a softmax loss, (N,) or (N, 1) for a binary
+            and (N, L) for a multi-label sigmoid loss. Its last linear or convolutional layer (or its attribute
+            ``head``) receives the initial bias.
+        loss: ``loss(logits, target)``; of this package, or ``nn.CrossEntropyLoss`` / ``nn.BCEWithLogitsLoss``. For any
+            other loss probabilities stay uncorrected, and one warning says so.
+        task: "binary", "multiclass" or "multilabel".
+        num_classes: C, or L for multi-label; 2 for a binary task; read off ``class_counts`` where that is given.
+        class_counts: rows of each class in the training data before any sampling, (C,), or (L, 2) with columns
+            [without, with] for multi-label. By default the data module's ``class_counts``, else counted from the
+            labels of the training loader's data set.
+        resampler: a ``BatchOversampler``, applied on the batch's device and only while training. It is fitted at the
+            start of the training if it is not.
+        optimizer: factory from parameters to an optimizer; default AdamW with learning rate 2e-3, weight decay 1e-4.
+        scheduler: factory from that optimizer to a scheduler, stepped every batch.
+        metrics: name -> torchmetrics metric on probabilities, logged as ``val/name`` and ``test/name``; default "ap"
+            and "auroc" (macro averages beyond binary).
+
+    Batches are ``(x, y)``, ``(x, y, index)`` or a dictionary with the keys "x" and "y".
+
+    Raises:
+        ValueError: an unknown task, no number of classes, or (while evaluating) scores that are not finite.
+
+    Example:
+        >>> from imbalance_torch.losses import FocalLoss
+        >>> module = ImbalancedClassifier(
+        ...     nn.Linear(3, 2), FocalLoss(gamma=2.0), task="binary", class_counts=[970, 30]
+        ... )
+        >>> module(torch.zeros(5, 3)).shape
+        torch.Size([5, 2])
+    """
+
+    prior: Tensor
+    train_prior: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: nn.Module,
+        *,
+        task: Task,
+        num_classes: int | None = None,
+        class_counts: Sequence[int] | None = None,
+        resampler: BatchOversampler | None = None,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.task = check_choice("task", task, ("binary", "multiclass", "multilabel"))
+        self.class_counts = None if class_counts is None else torch.as_tensor(class_counts)
+        self.num_classes = self._num_classes(num_classes)
+        self.resampler = resampler
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        shape = (self.num_classes, 2) if task == "multilabel" else (self.num_classes,)
+        self.register_buffer("prior", torch.full(shape, torch.nan, dtype=torch.float64))
+        self.register_buffer("train_prior", torch.full(shape, torch.nan, dtype=torch.float64))
+        self._draws = {
+            "seed": seed_from(getattr(getattr(resampler, "resampler", None), "random_state", None)),
+            "batches": 0,
+        }
+        collection = MetricCollection(dict(metrics) if metrics is not None else self._default_metrics())
+        self.val_metrics = collection.clone(prefix="val/")
+        self.test_metrics = collection.clone(prefix="test/")
+
+    def forward(self, x: Any) -> Tensor:
+        """Return the raw logits."""
+        return self.network(x)  # type: ignore[no-any-return]
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the corrected probabilities: (N,) of class 1 if binary, (N, C) if multi-class, (N, L) if multi-label.
+
+        Before the class shares are known (no training yet) the link of the loss is applied alone.
+        """
+        prior, train_prior = self.prior, self.train_prior
+        if self.prior.isnan().any():
+            prior = train_prior = torch.full_like(prior, 1 / prior.shape[-1])
+        logits = self._squeeze(logits).to(torch.promote_types(logits.dtype, torch.float32))
+        softmax = self.task != "multilabel" and logits.ndim > 1
+        corrected = log_posterior(self.loss, logits, prior, train_prior)
+        if corrected is None:
+            corrected = logits.log_softmax(dim=1) if softmax else nn.functional.logsigmoid(logits)
+        probabilities = corrected.exp()
+        return probabilities[:, 1] if softmax and self.task == "binary" else probabilities
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the loss of one batch."""
+        x, y = _unpack(batch)
+        logits = self._squeeze(self(x))
+        loss: Tensor = self.loss(logits, y.to(logits.dtype) if y.shape == logits.shape else y)
+        self.log("train/loss", loss.detach())
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Add one batch to the validation metrics."""
+        self._evaluate(batch, self.val_metrics)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Add one batch to the test metrics."""
+        self._evaluate(batch, self.test_metrics)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the corrected probabilities of one batch, (N, C); (N, L) if multi-label."""
+        x = _unpack(batch)[0] if isinstance(batch, list | tuple | dict) else batch
+        probabilities = self.probabilities(self(x))
+        return torch.stack([1 - probabilities, probabilities], dim=1) if self.task == "binary" else probabilities
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer and, where given, the scheduler."""
+        if self.optimizer is None:
+            optimizer: Optimizer = torch.optim.AdamW(self.parameters(), lr=2e-3, weight_decay=1e-4)
+        else:
+            optimizer = self.optimizer(self.parameters())
+        if self.scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """Fit the resampler, find the class shares, start the output bias there (a resumed run has the last two)."""
+        loader = self.trainer.train_dataloader
+        if self.resampler is not None and not self.resampler.is_fitted:
+            self.resampler.fit(*_training_tensors(loader))
+        if not self.prior.isnan().any():
+            return
+        counts = self._counts(loader)
+        if counts is None:
+            warnings.warn(
+                "Probabilities will not be corrected for the loss and the sampler: the class counts of the training "
+                "data are unknown. Pass `class_counts` to ImbalancedClassifier.",
+                stacklevel=2,
+            )
+            return
+        prior = counts.to(self.prior) / counts.sum(-1, keepdim=True).to(self.prior)
+        train_prior = getattr(getattr(loader, "sampler", None), "effective_prior", None)
+        train_prior = prior if train_prior is None else train_prior.to(prior)
+        if self.resampler is not None:
+            train_prior = self.resampler.effective_prior(train_prior).to(prior)
+        self.prior.copy_(prior)
+        self.train_prior.copy_(train_prior)
+        self._start_bias()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Add synthetic rows to a training batch, drawn from (seed, batch, rank): a resumed run draws the same ones."""
+        if self.resampler is None or not self.trainer.training:
+            return batch
+        x, y = _unpack(batch)
+        generator = generator_for(self._draws["seed"], self._draws["batches"], self.global_rank)
+        self._draws["batches"] += 1
+        return self.resampler(x, y, generator=generator)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save where the stream of synthetic rows stands."""
+        checkpoint["resampling"] = self._draws
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the stream of synthetic rows."""
+        self._draws = checkpoint["resampling"]
+
+    def _evaluate(self, batch: Any, metrics: MetricCollection) -> None:
+        x, y = _unpack(batch)
+        probabilities = self.probabilities(self(x))
+        if not torch.isfinite(probabilities).all():
+            raise ValueError(
+                "The network gave scores that are not finite. Check the inputs for NaN and lower the learning rate."
+            )
+        metrics.update(probabilities, y.long())
+        self.log_dict(metrics, prog_bar=True, on_step=False, on_epoch=True)  # type: ignore[arg-type]
+
+    def _start_bias(self) -> None:
+        head = getattr(self.network, "head", None)
+        if not isinstance(head, _HEADS):
+            layers = [module for module in self.network.modules() if isinstance(module, _HEADS)]
+            head = layers[-1] if layers else None
+        if head is None or head.bias is None:
+            return
+        shares = initial_prior(self.loss, head.bias.shape[0], self.prior, self.train_prior)
+        if shares is None:
+            warnings.warn(
+                f"{type(self.loss).__name__} has no known link to probabilities: they stay uncorrected. "
+                "Use a loss of imbalance_torch.losses, or calibrate on validation data.",
+                stacklevel=2,
+            )
+        else:
+            init_prior_bias_(head, shares)
+
+    def _counts(self, loader: Any) -> Tensor | None:
+        if self.class_counts is not None:
+            return self.class_counts
+        counts = getattr(self.trainer.datamodule, "class_counts", None)  # type: ignore[attr-defined]
+        if counts is not None:
+            return torch.as_tensor(counts)
+        try:
+            labels = torch.as_tensor(loader.tensors[1] if hasattr(loader, "tensors") else labels_of(loader.dataset))
+        except (AttributeError, TypeError, ValueError):
+            return None
+        if self.task == "multilabel":
+            positives = (labels > 0).sum(0)
+            return torch.stack([len(labels) - positives, positives], dim=1)
+        return count_classes(labels, self.num_classes)
+
+    def _num_classes(self, num_classes: int | None) -> int:
+        if num_classes is None and self.class_counts is not None:
+            num_classes = len(self.class_counts)
+        if num_classes is None and self.task == "binary":
+            num_classes = 2
+        if num_classes is None:
+            raise ValueError(f"A {self.task} task needs `num_classes` (or `class_counts`).")
+        if self.task == "binary" and num_classes != 2:
+            raise ValueError(f"A binary task has 2 classes, got num_classes={num_classes}. Use task='multiclass'.")
+        return check_int("num_classes", num_classes, minimum=1)
+
+    def _squeeze(self, logits: Tensor) -> Tensor:
+        return logits.squeeze(1) if self.task == "binary" and logits.ndim == 2 and logits.shape[1] == 1 else logits
+
+    def _default_metrics(self) -> dict[str, Metric]:
+        if self.task == "binary":
+            return {"ap": BinaryAveragePrecision(), "auroc": BinaryAUROC()}
+        if self.task == "multiclass":
+            return {"ap": MulticlassAveragePrecision(self.num_classes), "auroc": MulticlassAUROC(self.num_classes)}
+        return {"ap": MultilabelAveragePrecision(self.num_classes), "auroc": MultilabelAUROC(self.num_classes)}
+
+
+def _unpack(batch: Any) -> tuple[Any, Tensor]:
+    if isinstance(batch, Mapping):
+        return batch["x"], batch["y"]
+    return batch[0], batch[1]
+
+
+def _training_tensors(loader: Any) -> tuple[Tensor, Tensor]:
+    tensors = getattr(loader, "tensors", None) or getattr(getattr(loader, "dataset", None), "tensors", None)
+    if tensors is None:
+        raise ValueError(
+            "The resampler is not fitted and the training data are not tensors. Call `resampler.fit(X, y)` first."
+        )
+    return tensors[0], tensors[1]

@@ -1,0 +1,207 @@
+"""The model directory: everything that scoring raw rows needs, in two files that cannot run code, and their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+import imbalance_torch
+from imbalance_torch._checks import check_choice
+from imbalance_torch.data import Schema, TableEncoder
+from imbalance_torch.training._classifier import ImbalancedClassifier
+from imbalance_torch.training._registry import LOSSES, NETWORKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+_FILES = ("model.json", "model.safetensors")
+
+
+@dataclass
+class TabularModel:
+    """A trained detector with its encoder, its prior correction and its threshold.
+
+    Attributes:
+        schema: column roles and class names.
+        encoder: fitted table encoder.
+        classifier: trained network, loss and class shares.
+        network: registry name and arguments of the network.
+        loss: registry name of the loss.
+        threshold: a row is positive from this corrected probability on; None beyond two classes (highest wins).
+        card: what else the model card tells: data, metrics, settings.
+    """
+
+    schema: Schema
+    encoder: TableEncoder
+    classifier: ImbalancedClassifier
+    network: dict[str, Any]
+    loss: str
+    threshold: float | None = None
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    @torch.inference_mode()
+    def logits(self, x: Tensor, *, batch_size: int = 65_536) -> Tensor:
+        """Return the raw logits of encoded rows, (N, C)."""
+        self.classifier.eval()
+        device = self.classifier.device
+        return torch.cat([self.classifier(rows.to(device)).cpu() for rows in x.split(batch_size)])
+
+    @torch.inference_mode()
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the corrected probabilities, (N,) of the positive class if binary, else (N, C)."""
+        return self.classifier.probabilities(logits.to(self.classifier.device).double()).cpu()
+
+    def score(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Score raw rows.
+
+        Returns:
+            ``score`` (log-odds of the positive or of the winning class), ``probability`` (its corrected probability)
+            and ``decision`` (a class label), each (N,); beyond two classes also ``probability_<label>``.
+
+        Raises:
+            ValueError: a missing column or a value that cannot be encoded.
+        """
+        probabilities = self.probabilities(self.logits(self.encoder.encode(frame)))
+        classes = np.array(self.schema.classes, dtype=object)
+        if self.threshold is not None:
+            top, winner = probabilities, (probabilities >= self.threshold).long()
+        else:
+            top, winner = probabilities.max(dim=1)
+        labels = classes[winner.numpy()]
+        result = {
+            "score": torch.logit(top).numpy(),
+            "probability": top.numpy(),
+            "decision": np.array(labels.tolist()),
+        }
+        if self.threshold is None:
+            result |= {f"probability_{label}": probabilities[:, i].numpy() for i, label in enumerate(classes)}
+        return result
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the model directory; it appears whole or not at all, and replaces an older model."""
+        target = Path(directory)
+        part = target.with_name(f".{target.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        tensors = {f"encoder.{name}": value for name, value in self.encoder.named_buffers()}
+        tensors |= {f"network.{name}": value for name, value in self.classifier.network.state_dict().items()}
+        tensors |= {"prior": self.classifier.prior, "train_prior": self.classifier.train_prior}
+        contents = {
+            "model.safetensors": save_tensors({name: value.contiguous().cpu() for name, value in tensors.items()}),
+            "model.json": _json(self._record()),
+        }
+        contents |= {"manifest.json": _manifest(contents), "MODEL_CARD.md": self._card().encode()}
+        for name, content in contents.items():
+            (part / name).write_bytes(content)
+        if target.exists():
+            shutil.rmtree(target)
+        part.rename(target)
+        return target
+
+    @classmethod
+    def load(cls, directory: str | Path) -> TabularModel:
+        """Load a model directory after checking its hashes; nothing in it can run code.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            ValueError: a file differs from the manifest, or was written by a newer version.
+        """
+        folder = Path(directory)
+        contents = _verified(folder)
+        record = json.loads(contents["model.json"])
+        if record["format"] != FORMAT:
+            raise ValueError(f"{folder} has model format {record['format']}, this version reads {FORMAT}. Upgrade.")
+        tensors = load_tensors(contents["model.safetensors"])
+        encoder = TableEncoder([], [])
+        encoder.set_extra_state(record["encoder"])
+        for name, _ in list(encoder.named_buffers()):
+            encoder.register_buffer(name, tensors[f"encoder.{name}"])
+        network = NETWORKS[check_choice("network", record["network"]["name"], NETWORKS)](
+            **record["network"]["arguments"]
+        )
+        network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
+        counts = record["class_counts"]
+        loss = LOSSES[check_choice("loss", record["loss"], LOSSES)](counts)
+        task = "binary" if len(counts) == 2 else "multiclass"
+        classifier = ImbalancedClassifier(network, loss, task=task, class_counts=counts)  # type: ignore[arg-type]
+        classifier.prior.copy_(tensors["prior"])
+        classifier.train_prior.copy_(tensors["train_prior"])
+        return cls(
+            Schema(**record["schema"]),
+            encoder,
+            classifier,
+            record["network"],
+            record["loss"],
+            record["threshold"],
+            record["card"],
+        )
+
+    def _record(self) -> dict[str, Any]:
+        counts = self.classifier.class_counts
+        return {
+            "format": FORMAT,
+            "schema": self.schema.to_dict(),
+            "encoder": self.encoder.get_extra_state(),
+            "network": self.network,
+            "loss": self.loss,
+            "class_counts": [] if counts is None else counts.tolist(),
+            "threshold": self.threshold,
+            "card": dict(self.card),
+            "versions": {
+                "imbalance_torch": imbalance_torch.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+    def _card(self) -> str:
+        record = self._record()
+        shares = ", ".join(
+            f"{label!r}: {share:.4%}"
+            for label, share in zip(self.schema.classes, self.classifier.prior.tolist(), strict=True)
+        )
+        fed = ", ".join(f"{share:.4%}" for share in self.classifier.train_prior.tolist())
+        lines = [
+            "# Model card",
+            f"- Target: `{self.schema.target}`, classes {self.schema.classes}",
+            f"- Training rows by class: {record['class_counts']}; shares {shares}",
+            f"- Shares fed in training: {fed}; loss `{self.loss}`; probabilities are corrected for both",
+            f"- Threshold on the corrected probability, chosen on validation rows: {self.threshold}",
+            f"- Features: {len(self.schema.numeric)} numeric, {len(self.schema.categorical)} categorical",
+            *(f"- Ignored column `{name}`: {reason}" for name, reason in self.schema.ignored.items()),
+            f"- Versions: {record['versions']}",
+            *(f"- {name}: {value}" for name, value in self.card.items()),
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def _json(record: object) -> bytes:
+    return (json.dumps(record, indent=1) + "\n").encode()
+
+
+def _manifest(contents: Mapping[str, bytes]) -> bytes:
+    return _json({name: hashlib.sha256(contents[name]).hexdigest() for name in _FILES})
+
+
+def _verified(folder: Path) -> dict[str, bytes]:
+    missing = [name for name in (*_FILES, "manifest.json") if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{folder} is not a model directory: {', '.join(missing)} is missing.")
+    contents = {name: (folder / name).read_bytes() for name in _FILES}
+    expected = _manifest(contents)
+    if (folder / "manifest.json").read_bytes() != expected:
+        raise ValueError(f"{folder} is damaged: its files do not match manifest.json. Copy the model directory again.")
+    return contents

@@ -1,0 +1,40 @@
+"""The correction of probabilities for what the training objective and the sampler did to the class shares."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from imbalance_torch.losses import FocalLoss, SigmoidFocalLoss
+
+
+def log_posterior(loss: nn.Module, logits: Tensor, prior: Tensor, train_prior: Tensor) -> Tensor | None:
+    """Return the corrected log-probabilities in the logits' shape, or None where ``loss`` has no known link.
+
+    Softmax logits (N, C) give log p(c|x); sigmoid logits of any other shape give log p(1|x).
+    """
+    if isinstance(loss, nn.CrossEntropyLoss):
+        loss = FocalLoss(loss.weight, gamma=0.0)
+    elif isinstance(loss, nn.BCEWithLogitsLoss):
+        loss = SigmoidFocalLoss(gamma=0.0, pos_weight=loss.pos_weight)
+    if not hasattr(loss, "log_posterior"):
+        return None
+    return loss.log_posterior(logits, prior=prior, train_prior=train_prior)  # type: ignore[no-any-return,operator]
+
+
+def initial_prior(loss: nn.Module, num_outputs: int, prior: Tensor, train_prior: Tensor) -> Tensor | None:
+    """Return the class shares whose log is the best constant output under ``loss`` and the sampled shares.
+
+    That output is the log prior less the posterior that the link reports for all-zero logits: the log of the shares
+    after weights and sampling, minus the offset that the loss adds by itself. Shape (C,) for softmax logits and for
+    one sigmoid logit, (L, 2) for several sigmoid logits.
+    """
+    zeros = prior.new_zeros(1, num_outputs)
+    at_zero = log_posterior(loss, zeros, prior, train_prior)
+    if at_zero is None:
+        return None
+    if prior.ndim == 1 and num_outputs == len(prior):
+        return torch.softmax(prior.log() - at_zero[0], dim=0)
+    share = torch.sigmoid(torch.logit(prior[..., 1]) - torch.logit(at_zero[0].exp()))
+    pair = torch.stack([1 - share, share], dim=-1)
+    return pair[0] if prior.ndim == 1 else pair

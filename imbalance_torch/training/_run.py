@@ -1,0 +1,227 @@
+"""Runs: train into a directory, resume it exactly, evaluate and score with the model it left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imbalance_torch._checks import check_choice
+from imbalance_torch.data import iterate_table, read_table, write_table
+from imbalance_torch.decision import (
+    threshold_for_balanced_accuracy,
+    threshold_for_cost,
+    threshold_for_f_beta,
+)
+from imbalance_torch.metrics import binary_scores, multiclass_scores
+from imbalance_torch.training._datamodule import EMBEDDED, TabularDataModule
+from imbalance_torch.training._fitting import Settings, fit
+from imbalance_torch.training._model import TabularModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+THRESHOLDS = {"f1": threshold_for_f_beta, "balanced_accuracy": threshold_for_balanced_accuracy}
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where the table is and what its columns are for; goes through JSON unchanged.
+
+    Attributes are the arguments of :class:`TabularDataModule` with the same names.
+    """
+
+    source: str
+    target: str | None = None
+    time: str | None = None
+    drop: list[str] = field(default_factory=list)
+    positive: str | None = None
+    split: Sequence[float] = (0.6, 0.2, 0.2)
+    seed: int = 0
+
+    def build(self) -> TabularDataModule:
+        """Build the data module."""
+        return TabularDataModule(**self.__dict__)
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of the file; the embedded data have a fixed name."""
+        if self.source == EMBEDDED:
+            return EMBEDDED
+        with open(self.source, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def train(options: DataOptions, settings: Settings, output: str | Path, *, threshold: str = "f1") -> dict[str, float]:
+    """Train a detector into a run directory: ``run.json``, ``checkpoints/``, ``log/``, ``metrics.json``, ``model/``.
+
+    Args:
+        options: the table.
+        settings: technique, network, budget, seed, device.
+        output: directory of the run; it must not exist yet, or be empty.
+        threshold: how the threshold is chosen on validation rows: "f1", "balanced_accuracy", "cost:FN=10,FP=1", or a
+            number.
+
+    Returns:
+        The figures on the test rows.
+
+    Raises:
+        FileExistsError: the directory is not empty.
+        ValueError: the data or an option are unusable; nothing has been written then.
+    """
+    directory = Path(output)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise FileExistsError(f"{directory} is not empty. Choose another directory, or `resume` the run in it.")
+    parse_threshold(threshold)
+    data = options.build()
+    data.setup()
+    record = {
+        "data": {**options.__dict__, "source": _absolute(options.source)},
+        "fingerprint": options.fingerprint(),
+        "settings": settings.to_dict(),
+        "threshold": threshold,
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / "run.json", record)
+    return _finish(fit(data, settings, directory=directory), data, settings, threshold, directory)
+
+
+def resume(output: str | Path) -> dict[str, float]:
+    """Go on with an interrupted run from its last checkpoint; the result is that of an uninterrupted run.
+
+    Args:
+        output: the directory that :func:`train` was given.
+
+    Returns:
+        The figures on the test rows; those of a finished run at once.
+
+    Raises:
+        FileNotFoundError: no run or no checkpoint there.
+        ValueError: the data have changed since the run began.
+    """
+    directory = Path(output)
+    if not (directory / "run.json").is_file():
+        raise FileNotFoundError(f"{directory} holds no run: run.json is missing. Start one with `train`.")
+    if (directory / "metrics.json").is_file():
+        finished: dict[str, float] = json.loads((directory / "metrics.json").read_text())
+        return finished
+    record = json.loads((directory / "run.json").read_text())
+    options = DataOptions(**record["data"])
+    if options.fingerprint() != record["fingerprint"]:
+        raise ValueError(f"{options.source} has changed since the run began. Restore the file, or train anew.")
+    settings = Settings.from_dict(record["settings"])
+    data = options.build()
+    data.setup()
+    model = fit(data, settings, directory=directory, resume=True)
+    return _finish(model, data, settings, record["threshold"], directory)
+
+
+def evaluate(model: str | Path, file: str | Path) -> dict[str, float]:
+    """Return the figures of a model directory on a labelled file.
+
+    Raises:
+        ValueError: the model is damaged, or the file lacks a column or has unknown labels.
+    """
+    detector = TabularModel.load(model)
+    frame = read_table(file)
+    target = torch.from_numpy(detector.schema.encode_target(frame))
+    if len(target.unique()) < 2:
+        raise ValueError(f"{file} has rows of one class only; the figures need at least two.")
+    return _figures(detector, detector.encoder.encode(frame), target)
+
+
+def score(model: str | Path, file: str | Path, output: str | Path, *, keep: Sequence[str] = ()) -> int:
+    """Score a file of raw rows, chunk by chunk, and write score, probability and decision of each row.
+
+    Args:
+        model: model directory.
+        file: CSV or Parquet; the target column is not needed.
+        output: CSV or Parquet; appears whole or not at all.
+        keep: columns of ``file`` that are copied to the output, such as an identifier.
+
+    Returns:
+        The number of rows.
+    """
+    detector = TabularModel.load(model)
+    encoder = detector.encoder
+    booleans = {name for name, values in encoder.categories.items() if {*values} <= {None, "True", "False"}}
+    chunks = iterate_table(
+        file, numbers=encoder.numeric, text=[name for name in encoder.categorical if name not in booleans]
+    )
+    return write_table(_scored(detector, chunks, keep), output)
+
+
+def parse_threshold(text: str) -> Any:
+    """Turn "f1", "balanced_accuracy", "cost:FN=10,FP=1" or a number into ``function(probabilities, target)``.
+
+    Raises:
+        ValueError: none of these.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = None
+    if number is not None:
+        if not 0 <= number <= 1:
+            raise ValueError(f"`threshold` must lie in [0, 1], got threshold={text}.")
+        return lambda probabilities, target: number
+    if text.startswith("cost:"):
+        costs = dict(item.partition("=")[::2] for item in text[len("cost:") :].split(","))
+        try:
+            values = {"FP": 1.0} | {name: float(value) for name, value in costs.items()}
+            fn, fp = values.pop("FN"), values.pop("FP")
+        except (KeyError, ValueError):
+            values = {"": 0.0}
+        if values:
+            raise ValueError(f"`threshold` by cost is written cost:FN=10,FP=1, got threshold={text!r}.")
+        return lambda p, y: threshold_for_cost(p, y, false_negative=fn, false_positive=fp)
+    check_choice("threshold", text, [*THRESHOLDS, "cost:FN=...,FP=..."])
+    return THRESHOLDS[text]
+
+
+def write_json(file: Path, record: object) -> None:
+    """Write a JSON file under a temporary name and rename it."""
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    part.replace(file)
+
+
+def _finish(
+    model: TabularModel, data: TabularDataModule, settings: Settings, threshold: str, directory: Path
+) -> dict[str, float]:
+    if model.threshold is not None:
+        x, y = data.rows("val")
+        model.threshold = parse_threshold(threshold)(model.probabilities(model.logits(x)), y)
+    figures = _figures(model, *data.rows("test"))
+    model.card = {"test": figures, "settings": settings.to_dict(), "threshold rule": threshold}
+    model.save(directory / "model")
+    write_json(directory / "metrics.json", figures)
+    return figures
+
+
+def _figures(model: TabularModel, x: Tensor, y: Tensor) -> dict[str, float]:
+    probabilities = model.probabilities(model.logits(x))
+    if not torch.isfinite(probabilities).all():
+        raise ArithmeticError("The network gave scores that are not finite. Lower the learning rate.")
+    if model.threshold is None:
+        return multiclass_scores(probabilities, y)
+    return {**binary_scores(probabilities, y, threshold=model.threshold), "threshold": model.threshold}
+
+
+def _scored(model: TabularModel, chunks: Iterator[pd.DataFrame], keep: Sequence[str]) -> Iterator[pd.DataFrame]:
+    for chunk in chunks:
+        missing = [name for name in keep if name not in chunk.columns]
+        if missing:
+            raise ValueError(f"There is no column {missing[0]!r} to keep.")
+        yield chunk[list(keep)].assign(**{name: np.asarray(value) for name, value in model.score(chunk).items()})
+
+
+def _absolute(source: str) -> str:
+    return source if source == EMBEDDED else str(Path(source).resolve())

@@ -1,0 +1,69 @@
+"""Started by test_lightning.py: trains on two ranks and writes the rows that each rank saw, epoch by epoch."""
+
+import itertools
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch.utils.data import DataLoader, TensorDataset
+
+from imbalance_torch.samplers import ClassBalancedSampler, make_loader
+
+LABELS = torch.tensor([0] * 70 + [1] * 10)
+
+
+def build(form, workers):
+    dataset = TensorDataset(torch.arange(len(LABELS)), LABELS)
+    sampler = ClassBalancedSampler(LABELS, batch_size=8)
+    kwargs = {"num_workers": workers, "multiprocessing_context": "fork" if workers else None}
+    if form == "sampler":
+        return make_loader(dataset, sampler, **kwargs)
+    return DataLoader(dataset, batch_sampler=sampler.as_batch_sampler(), **kwargs)
+
+
+class Recorder(LightningModule):
+    def __init__(self, hook):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.seen = []
+        if hook is not None:
+            self.train_dataloader = lambda: build(*hook)
+
+    def on_train_epoch_start(self):
+        self.seen.append([])
+
+    def training_step(self, batch):
+        self.seen[-1].append(batch[0].tolist())
+        return self.weight.sum()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def main(folder):
+    warnings.filterwarnings("ignore")
+    record = {}
+    for form, inject, hooked in itertools.product(["sampler", "batch_sampler"], [True, False], [True, False]):
+        what = (form, 2 if form == "sampler" and inject and not hooked else 0)
+        trainer = Trainer(
+            max_epochs=2,
+            accelerator="cpu",
+            devices=2,
+            strategy="ddp",
+            use_distributed_sampler=inject,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        model = Recorder(what if hooked else None)
+        trainer.fit(model, None if hooked else build(*what))
+        record[f"{form}-{inject}-{hooked}"] = model.seen
+    Path(folder, f"rank{trainer.global_rank}.json").write_text(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
