@@ -14,14 +14,31 @@ if TYPE_CHECKING:
     from imbalance_torch._versions import show_versions
     from imbalance_torch.class_stats import class_counts, class_weights, sample_weights
     from imbalance_torch.evaluation import compare
+    from imbalance_torch.losses import ClassWeightedCrossEntropyLoss, FocalLoss, SigmoidFocalLoss
     from imbalance_torch.neighbors import knn
     from imbalance_torch.priors import adjust_logits, init_prior_bias_
+    from imbalance_torch.resampling import SMOTE, BatchOversampler
+    from imbalance_torch.samplers import (
+        ClassBalancedSampler,
+        RotatingUnderSampler,
+        ShuffledSampler,
+        labels_of,
+        make_loader,
+    )
     from imbalance_torch.training import ImbalancedClassifier, TabularDataModule
 
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "BatchOversampler": "resampling",
+    "ClassBalancedSampler": "samplers",
+    "ClassWeightedCrossEntropyLoss": "losses",
+    "FocalLoss": "losses",
     "ImbalancedClassifier": "training",
+    "RotatingUnderSampler": "samplers",
+    "SMOTE": "resampling",
+    "ShuffledSampler": "samplers",
+    "SigmoidFocalLoss": "losses",
     "TabularDataModule": "training",
     "adjust_logits": "priors",
     "class_counts": "class_stats",
@@ -29,13 +46,23 @@ _MODULE_OF = {
     "compare": "evaluation",
     "init_prior_bias_": "priors",
     "knn": "neighbors",
+    "labels_of": "samplers",
+    "make_loader": "samplers",
     "sample_weights": "class_stats",
     "show_versions": "_versions",
 }
 _SUBPACKAGES = ("losses", "resampling", "samplers")
 
 __all__ = [
+    "SMOTE",
+    "BatchOversampler",
+    "ClassBalancedSampler",
+    "ClassWeightedCrossEntropyLoss",
+    "FocalLoss",
     "ImbalancedClassifier",
+    "RotatingUnderSampler",
+    "ShuffledSampler",
+    "SigmoidFocalLoss",
     "TabularDataModule",
     "adjust_logits",
     "class_counts",
@@ -43,7 +70,9 @@ __all__ = [
     "compare",
     "init_prior_bias_",
     "knn",
+    "labels_of",
     "losses",
+    "make_loader",
     "resampling",
     "sample_weights",
     "samplers",

@@ -194,7 +194,7 @@ def _settings(namespace: argparse.Namespace) -> Settings:
 def _demo(namespace: argparse.Namespace) -> None:
     from imbalance_torch.training import DataOptions, Settings
 
-    steps, seeds = (150, 1) if namespace.fast else (1500, 2)
+    steps, seeds = (150, 1) if namespace.fast else (1500, 3)
     options = DataOptions("nyc_flights")
     _compare_into(
         options, Settings(max_steps=steps, seed=namespace.seed), None, seeds, namespace.output, namespace.json

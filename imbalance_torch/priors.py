@@ -11,7 +11,7 @@ from imbalance_torch._checks import check_floating
 from imbalance_torch._reduction import widen
 from imbalance_torch.class_stats import to_tensor
 
-Head = TypeVar("Head", nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+Head = TypeVar("Head", bound=nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
 
 
 def adjust_logits(logits: Tensor, *, from_prior: Any, to_prior: Any) -> Tensor:

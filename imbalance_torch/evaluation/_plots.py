@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -69,7 +70,7 @@ def plot_threshold_cost(comparison: Comparison, axes: Axes) -> None:
 def plot_score_histogram(arm: Arm, target: torch.Tensor, axes: Axes) -> None:
     """Draw the distribution of the corrected log-odds in both classes."""
     scores = torch.logit(arm.corrected.clamp(1e-9, 1 - 1e-9)).numpy()
-    bins = np.linspace(scores.min(), scores.max(), 60)
+    bins = np.linspace(scores.min(), scores.max(), 60).tolist()
     for label, name in ((0, "negative"), (1, "positive")):
         axes.hist(scores[target.numpy() == label], bins=bins, density=True, alpha=0.6, label=name)
     threshold = arm.model.threshold or 0.5
@@ -80,7 +81,7 @@ def plot_score_histogram(arm: Arm, target: torch.Tensor, axes: Axes) -> None:
 
 def figures(comparison: Comparison) -> list[tuple[str, str]]:
     """Return (description, inline SVG) of every plot of the report."""
-    drawings = [
+    drawings: list[tuple[str, Callable[[Axes], None]]] = [
         ("Precision against recall of every technique", lambda axes: plot_precision_recall(comparison, axes)),
         (
             "Observed against predicted share before the prior correction",

@@ -11,7 +11,7 @@ import jinja2
 import imbalance_torch
 from imbalance_torch.evaluation._compare import Comparison, compare
 from imbalance_torch.evaluation._plots import figures
-from imbalance_torch.evaluation._table import COLUMNS, NOTES, cells
+from imbalance_torch.evaluation._table import COLUMNS, cells, notes
 from imbalance_torch.training import TabularDataModule
 from imbalance_torch.training._run import write_json
 
@@ -47,7 +47,7 @@ def write_report(comparison: Comparison, file: str | Path) -> Path:
         comparison=comparison,
         header=[title for title, _ in COLUMNS],
         rows=[(arm.name, cells(arm)) for arm in comparison.arms],
-        notes=NOTES,
+        notes=notes(comparison),
         figures=figures(comparison),
         version=imbalance_torch.__version__,
     )

@@ -26,14 +26,22 @@ COLUMNS: list[tuple[str, Callable[[Arm], str]]] = [
     ("seconds", lambda arm: f"{arm.scores['seconds']:.1f}"),
 ]
 
-NOTES = [
+_NOTES = [
     "Means over the seeds, on test rows. AP interval: stratified bootstrap of the test rows.",
     "Balanced accuracy: uncorrected probabilities at 0.5, then corrected ones at the threshold that is best for it on "
     "validation rows. Calibration error: 15 bins of equal mass.",
     "baseline: cross-entropy, the output bias started at the log prior.",
-    "smote: interpolates the numeric columns of the encoded rows; category codes and missing indicators are copied "
-    "from the base row and take no part in distances.",
 ]
+_SMOTE_NOTE = (
+    "smote: interpolates the numeric columns of the encoded rows; category codes and missing indicators are copied "
+    "from the base row and take no part in distances. It changes the densities of the classes as well as their shares, "
+    "so its prior correction is approximate."
+)
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """Return what a reader of the table must know."""
+    return [*_NOTES, _SMOTE_NOTE] if any(arm.name == "smote" for arm in comparison.arms) else _NOTES
 
 
 def cells(arm: Arm) -> list[str]:
@@ -50,7 +58,7 @@ def as_text(comparison: Comparison) -> str:
     lines.append(f"training  {settings.max_steps} steps of {settings.batch_size} rows, {comparison.seeds} seed(s) each")
     lines.append("")
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines += ["", *NOTES, ""]
+    lines += ["", *notes(comparison), ""]
     lines.append(f"recommended: {comparison.recommended}: {comparison.reason}")
     lines.append(
         f"threshold:   {comparison.best.model.threshold:.4f} on the corrected probability (best F1 on validation)"

@@ -43,7 +43,7 @@ class RandomState(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the CPU generator and of every CUDA generator in use."""
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else []
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

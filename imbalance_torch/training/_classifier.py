@@ -53,8 +53,9 @@ class ImbalancedClassifier(L.LightningModule):
         class_counts: rows of each class in the training data before any sampling, (C,), or (L, 2) with columns
             [without, with] for multi-label. By default the data module's ``class_counts``, else counted from the
             labels of the training loader's data set.
-        resampler: a ``BatchOversampler``, applied on the batch's device and only while training. It is fitted at the
-            start of the training if it is not.
+        resampler: a ``BatchOversampler``, applied on the batch's device and only while training. If it is not fitted
+            yet, that happens at the start of the training, on the data module's ``interpolated_columns`` where it has
+            them and ``columns`` is None.
         optimizer: factory from parameters to an optimizer; default AdamW with learning rate 2e-3, weight decay 1e-4.
         scheduler: factory from that optimizer to a scheduler, stepped every batch.
         metrics: name -> torchmetrics metric on probabilities, logged as ``val/name`` and ``test/name``; default "ap"
@@ -106,7 +107,8 @@ class ImbalancedClassifier(L.LightningModule):
             "seed": seed_from(getattr(getattr(resampler, "resampler", None), "random_state", None)),
             "batches": 0,
         }
-        collection = MetricCollection(dict(metrics) if metrics is not None else self._default_metrics())
+        chosen: dict[str, Metric | MetricCollection] = {**(self._default_metrics() if metrics is None else metrics)}
+        collection = MetricCollection(chosen)
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
 
@@ -166,6 +168,8 @@ class ImbalancedClassifier(L.LightningModule):
         """Fit the resampler, find the class shares, start the output bias there (a resumed run has the last two)."""
         loader = self.trainer.train_dataloader
         if self.resampler is not None and not self.resampler.is_fitted:
+            if self.resampler.columns is None:
+                self.resampler.columns = getattr(self.trainer.datamodule, "interpolated_columns", None)  # type: ignore[attr-defined]
             self.resampler.fit(*_training_tensors(loader))
         if not self.prior.isnan().any():
             return
@@ -211,7 +215,7 @@ class ImbalancedClassifier(L.LightningModule):
                 "The network gave scores that are not finite. Check the inputs for NaN and lower the learning rate."
             )
         metrics.update(probabilities, y.long())
-        self.log_dict(metrics, prog_bar=True, on_step=False, on_epoch=True)  # type: ignore[arg-type]
+        self.log_dict(metrics, prog_bar=True, on_step=False, on_epoch=True)
 
     def _start_bias(self) -> None:
         head = getattr(self.network, "head", None)

@@ -57,7 +57,7 @@ class TabularModel:
         """Return the raw logits of encoded rows, (N, C)."""
         self.classifier.eval()
         device = self.classifier.device
-        return torch.cat([self.classifier(rows.to(device)).cpu() for rows in x.split(batch_size)])
+        return torch.cat([self.classifier(rows.to(device)).cpu() for rows in torch.split(x, batch_size)])
 
     @torch.inference_mode()
     def probabilities(self, logits: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class BalancedCrossEntropyLoss(ClassWeightedCrossEntropyLoss):
 
 
 class _Cli(LightningCLI):
-    """What the data decide is linked: input columns, categories, outputs, class counts, the columns to interpolate."""
+    """What the data decide is linked: input columns, categories, outputs, class counts."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         for source, target in {
@@ -56,7 +56,6 @@ class _Cli(LightningCLI):
             "cardinalities": "network.init_args.cardinalities",
             "num_classes": "network.init_args.num_outputs",
             "class_counts": "loss.init_args.class_counts",
-            "interpolated_columns": "resampler.init_args.columns",
         }.items():
             parser.link_arguments(f"data.{source}", f"model.{target}", apply_on="instantiate")
 
