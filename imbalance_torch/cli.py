@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,19 +27,21 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
 
-    def known_words(self) -> list[str]:
+    def error(self, message: str) -> NoReturn:
+        wrong = re.findall(r"invalid choice: '(.*?)'|(?<=\s)(--?[\w-]+)", message)
+        known = self._words()
+        hint = ""
+        for word in ("".join(pair) for pair in wrong):
+            near = [] if word in known else difflib.get_close_matches(word, known, n=1)
+            hint = hint or "".join(f" Did you mean {match}?" for match in near)
+        self.exit(2, f"error: {message}.{hint}\nSee `{self.prog} --help`.\n")
+
+    def _words(self) -> list[str]:
         words = list(self._option_string_actions)
         for action in self._actions:
-            words += [str(choice) for choice in action.choices or ()]
+            if isinstance(action.choices, dict):
+                words += [word for name, sub in action.choices.items() for word in (name, *sub._option_string_actions)]
         return words
-
-    def error(self, message: str) -> NoReturn:
-        hints = []
-        for word in message.replace("'", " ").replace(",", " ").split():
-            near = difflib.get_close_matches(word.partition("=")[0], self.known_words(), n=1)
-            if near and near[0] != word and word not in self.known_words():
-                hints.append(f" Did you mean {near[0]}?")
-        self.exit(2, f"error: {message}.{''.join(hints[:1])}\nSee `{self.prog} --help`.\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imbalance_torch._checks import check_int
+from imbalance_torch._checks import check_int, require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +23,8 @@ class TableEncoder(nn.Module):
 
     Numeric column: clipped to ``[min - r/2, max + r/2]`` of the training rows (``r = max - min``), median for missing,
     ``(x - mean) / sd``, clipped to +-10. A column with missing training values gets an indicator (0 or 1). Category:
-    a code; 0 is the bucket of values not seen in training (and of rare ones beyond ``max_categories``), a missing
-    value is a category of its own where training has one.
+    a code, the most frequent value first; 0 is the bucket of values not seen in training (and of rare ones beyond
+    ``max_categories``), a missing value is a category of its own where training has one. Values are compared as text.
 
     Args:
         numeric: names of the numeric columns.
@@ -81,8 +82,10 @@ class TableEncoder(nn.Module):
         """Learn statistics and categories from the training rows.
 
         Raises:
-            ValueError: a missing column, or an infinite value.
+            ValueError: no rows, a missing column, a column without any value, or an infinite value.
         """
+        if len(frame) == 0:
+            raise ValueError("The table has no rows to fit the encoder on.")
         values = self._numbers(frame)
         missing = np.isnan(values)
         if len(self.numeric):
@@ -91,22 +94,30 @@ class TableEncoder(nn.Module):
                 name = self.numeric[int(np.argmax(empty))]
                 raise ValueError(f"Column {name!r} has no value in the training rows. Drop it.")
             low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-            spread = (high - low) / 2
+            unit = np.maximum(np.abs(low), np.abs(high))
+            unit[unit == 0] = 1.0  # in units of the largest value no square overflows and a constant has sd 0
+            values /= unit
             median = np.nanmedian(values, axis=0)
             filled = np.where(missing, median, values)
-            deviation = filled.std(axis=0)
+            deviation = filled.std(axis=0) * unit
+            with np.errstate(over="ignore"):
+                spread = (high - low) / 2
+                low, high = low - spread, high + spread
             for name, value in {
-                "low": low - spread,
-                "high": high + spread,
-                "median": median,
-                "mean": filled.mean(axis=0),
+                "low": low,
+                "high": high,
+                "median": median * unit,
+                "mean": filled.mean(axis=0) * unit,
                 "scale": np.where(deviation > 0, deviation, 1.0),
                 "indicator_columns": missing.any(axis=0),
             }.items():
                 getattr(self, name).copy_(torch.as_tensor(value))
         for name in self.categorical:
-            counts = self._text(frame, name).value_counts(dropna=False)
-            self.categories[name] = [None if value != value else value for value in counts.index[: self.max_categories]]
+            codes, texts = _factorize(frame, name)
+            counts: Counter[str | None] = Counter()
+            for value, count in zip(texts, np.bincount(codes, minlength=len(texts)), strict=True):
+                counts[value] += int(count)
+            self.categories[name] = [value for value, count in counts.most_common(self.max_categories) if count]
         return self
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
@@ -124,6 +135,7 @@ class TableEncoder(nn.Module):
         Raises:
             ValueError: a missing column, or an infinite value.
         """
+        self._check_columns(frame)
         codes = np.stack([self._codes(frame, name) for name in self.categorical], axis=1) if self.categorical else None
         numbers = torch.from_numpy(self._numbers(frame)).to(self.low.device)
         return self(numbers, numbers.new_zeros(len(frame), 0) if codes is None else torch.from_numpy(codes).to(numbers))  # type: ignore[no-any-return]
@@ -150,20 +162,15 @@ class TableEncoder(nn.Module):
         infinite = np.isinf(values).any(axis=0)
         if infinite.any():
             name = self.numeric[int(np.argmax(infinite))]
-            row = int(np.argmax(np.isinf(values[:, self.numeric.index(name)])))
+            row = frame.index[int(np.argmax(np.isinf(values[:, self.numeric.index(name)])))]
             raise ValueError(f"Column {name!r} has an infinite value (first: row {row}). Replace it or leave it empty.")
         return values
 
     def _codes(self, frame: pd.DataFrame, name: str) -> np.ndarray:
-        text = self._text(frame, name)
-        known = {value: code for code, value in enumerate(self.categories[name], start=1) if value is not None}
-        codes: np.ndarray = text.map(known).fillna(_UNSEEN).to_numpy(dtype=np.int64)
-        if None in self.categories[name]:
-            codes[text.isna().to_numpy()] = self.categories[name].index(None) + 1
-        return codes
-
-    def _text(self, frame: pd.DataFrame, name: str) -> pd.Series:
-        return frame[name].astype("string").astype(object)
+        codes, values = _factorize(frame, name)
+        known = {value: code for code, value in enumerate(self.categories[name], start=1)}
+        lookup = np.array([known.get(value, _UNSEEN) for value in values], dtype=np.int64)
+        return np.asarray(lookup[codes])
 
     def _check_columns(self, frame: pd.DataFrame) -> None:
         missing = [name for name in [*self.numeric, *self.categorical] if name not in frame.columns]
@@ -171,3 +178,9 @@ class TableEncoder(nn.Module):
             raise ValueError(
                 f"The table lacks the column(s) {', '.join(map(repr, missing))}, which the model was trained on."
             )
+
+
+def _factorize(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str | None]]:
+    """Return a code for each row and what the codes stand for; the last one is a missing value."""
+    codes, values = require("pandas", extra="train").factorize(frame[name])
+    return np.where(codes < 0, len(values), codes), [*map(str, values), None]

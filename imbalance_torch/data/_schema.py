@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,7 +13,11 @@ from imbalance_torch._checks import require
 if TYPE_CHECKING:
     import pandas as pd
 
-    Label = str | int | bool
+Label: TypeAlias = "str | int | bool"
+
+# What pandas.api.types.infer_dtype says of the values of a column.
+_NUMERIC = {"integer", "floating", "mixed-integer-float", "decimal"}
+_CATEGORICAL = {"string", "boolean", "categorical", "mixed-integer"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,13 @@ class Schema:
         categorical: text, boolean and category feature columns.
         time: column that orders the rows, or None; never a feature.
         ignored: columns that are not features, with the reason.
+
+    Example:
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"amount": [1.5, 2, 3, 4], "card": list("abab"), "fraud": ["no", "no", "no", "yes"]})
+        >>> schema = Schema.infer(pd.concat([table, table]), "fraud")
+        >>> schema.numeric, schema.categorical, schema.classes, schema.encode_target(table)
+        (['amount'], ['card'], ['no', 'yes'], array([0, 0, 0, 1]))
     """
 
     target: str
@@ -54,34 +65,39 @@ class Schema:
             target: name of the target column: 0..C-1, booleans or text.
             time: column that orders the rows.
             drop: columns that are not features (identifiers, leaks).
-            positive: with two classes of text, the label of the positive one; by default the rarer.
+            positive: with two classes, the label of the positive one; by default 1 or True, of text the rarer.
 
         Raises:
-            ValueError: an unknown column; a target that is constant, continuous, has missing values, labels outside
-                0..C-1 or a class with a single row; or no feature column is left.
+            ValueError: an unknown column, or a name that occurs twice; a target that is constant, continuous, has
+                missing values, labels outside 0..C-1 or a class with a single row; a time of text; or no feature
+                column is left.
         """
-        api = require("pandas.api.types", extra="train")
+        kind_of = require("pandas.api.types", extra="train").infer_dtype
+        _check_names(frame)
         for name in [target, *([time] if time else []), *drop]:
             _check_column(frame, name)
+        if target == time or target in drop:
+            raise ValueError(f"The target {target!r} cannot be the time column or be dropped as well.")
+        if time and kind_of(frame[time]) == "string":
+            raise ValueError(
+                f"Time column {time!r} is text (such as {frame[time].dropna().iloc[0]!r}), which does not sort by "
+                "time. Write it as YYYY-MM-DD hh:mm:ss or as a number."
+            )
         classes = _classes(frame[target], positive)
         roles: dict[str, list[str]] = {"numeric": [], "categorical": []}
         ignored = dict.fromkeys(drop, "dropped by the user")
         for name in frame.columns:
             if name in (target, time) or name in ignored:
                 continue
-            column = frame[name]
-            if column.isna().all():
+            kind = kind_of(frame[name], skipna=True)
+            if frame[name].isna().all():
                 ignored[name] = "no value in any row"
-            elif api.is_bool_dtype(column) or isinstance(
-                column.dtype, require("pandas", extra="train").CategoricalDtype
-            ):
-                roles["categorical"].append(name)
-            elif api.is_numeric_dtype(column):
+            elif kind in _NUMERIC:
                 roles["numeric"].append(name)
-            elif api.is_string_dtype(column) or column.dtype == object:
+            elif kind in _CATEGORICAL:
                 roles["categorical"].append(name)
             else:
-                ignored[name] = f"columns of type {column.dtype} are not supported"
+                ignored[name] = f"columns of {kind} values are not supported"
         if not roles["numeric"] and not roles["categorical"]:
             raise ValueError(f"No feature column is left beside the target {target!r}.")
         return cls(target, classes, **roles, time=time, ignored=ignored)
@@ -103,19 +119,29 @@ class Schema:
             ValueError: the target column is missing, or has a missing or unknown label.
         """
         _check_column(frame, self.target)
-        column = frame[self.target]
-        if column.isna().any():
-            raise ValueError(_missing_labels(column))
-        pandas = require("pandas", extra="train")
-        codes = pandas.Index(self.classes).get_indexer(column.astype(object))
+        labels = frame[self.target].astype(object)
+        if labels.isna().any():
+            raise ValueError(_missing_labels(labels))
+        codes = require("pandas", extra="train").Index(self.classes, dtype=object).get_indexer(labels)
         if (codes < 0).any():
-            unknown = column.iloc[int(np.argmax(codes < 0))]
-            raise ValueError(f"Target {self.target!r} has the label {unknown!r}; the classes are {self.classes}.")
+            row = int(np.argmax(codes < 0))
+            raise ValueError(
+                f"Target {self.target!r} has the label {labels.iloc[row]!r} (row {row}); the classes are "
+                f"{self.classes}."
+            )
         return np.asarray(codes, dtype=np.int64)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a JSON object."""
         return asdict(self)
+
+
+def _check_names(frame: pd.DataFrame) -> None:
+    for name, twice in zip(frame.columns, frame.columns.duplicated(), strict=True):
+        if not isinstance(name, str):
+            raise ValueError(f"Column names must be text, got {name!r}. Rename it: frame.columns.map(str).")
+        if twice:
+            raise ValueError(f"The table has two columns named {name!r}. Rename one of them.")
 
 
 def _check_column(frame: pd.DataFrame, name: str) -> None:
@@ -130,28 +156,30 @@ def _missing_labels(column: pd.Series) -> str:
     missing = column.isna().to_numpy()
     return (
         f"Target {column.name!r} has no label in {int(missing.sum())} of {len(column)} rows "
-        f"(first: row {int(np.argmax(missing))}). Remove these rows."
+        f"(first: row {int(np.argmax(missing))}). Remove these rows, or choose another target."
     )
 
 
 def _classes(column: pd.Series, positive: Label | None) -> list[Label]:
-    api = require("pandas.api.types", extra="train")
     name = column.name
+    column = column.astype(object)
     if column.isna().any():
         raise ValueError(_missing_labels(column))
-    counts = column.astype(object).value_counts()
+    kind = require("pandas.api.types", extra="train").infer_dtype(column)
+    if kind not in {"integer", "floating", "mixed-integer-float", "boolean", "string"}:
+        raise ValueError(f"Target {name!r} holds {kind} values. A class label is a whole number, a boolean or text.")
+    counts = column.value_counts()
     if len(counts) == 1:
         raise ValueError(
             f"Target {name!r} is constant: every row is {counts.index[0]!r}. Nothing can be learnt from it."
         )
-    if api.is_float_dtype(column) and (column != column.round()).any():
+    numeric = kind not in {"boolean", "string"}
+    if numeric and any(label % 1 != 0 for label in counts.index):
         raise ValueError(
             f"Target {name!r} is continuous ({len(counts)} different values, such as {column.iloc[0]!r}). "
             "A classifier needs class labels: choose another column or bin this one."
         )
-    numeric = api.is_numeric_dtype(column) and not api.is_bool_dtype(column)
-    labels: list[Label] = [int(label) for label in counts.index] if numeric else list(counts.index)
-    labels.sort(key=str if not numeric else None)
+    labels: list[Label] = sorted(int(label) if numeric else label for label in counts.index)
     if numeric and labels != list(range(len(labels))):
         shown = ", ".join(map(str, labels[:6])) + (", ..." if len(labels) > 6 else "")
         raise ValueError(
@@ -163,11 +191,12 @@ def _classes(column: pd.Series, positive: Label | None) -> list[Label]:
             f"Class {counts.index[-1]!r} of target {name!r} has 1 row, which cannot be in training, "
             "validation and test. Remove the row or merge the class with another."
         )
-    if len(labels) == 2 and not numeric and column.dtype != bool:
-        chosen = counts.index[-1] if positive is None else positive
-        if chosen not in labels:
-            raise ValueError(f"`positive` must be one of {labels}, got positive={positive!r}.")
-        labels.sort(key=lambda label: label == chosen)
-    elif positive is not None and positive not in (labels[-1], str(labels[-1])):
-        raise ValueError(f"`positive` must be {labels[-1]!r}: only two classes of text can be reordered.")
-    return labels
+    if positive is None and len(labels) == 2 and kind == "string":
+        positive = min(reversed(labels), key=counts.__getitem__)
+    if positive is None:
+        return labels
+    if len(labels) != 2:
+        raise ValueError(f"`positive` needs a target of two classes; {name!r} has {len(labels)}.")
+    if str(positive) not in map(str, labels):
+        raise ValueError(f"`positive` must be one of {labels}, got positive={positive!r}.")
+    return sorted(labels, key=lambda label: str(label) == str(positive))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imbalance_torch._checks import check_same_length
+from imbalance_torch._checks import check_same_length, require
 from imbalance_torch._random import mix
 
 
@@ -22,10 +22,11 @@ class Split(NamedTuple):
 def time_split(time: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.2)) -> Split:
     """Split in time order: the oldest rows train, the newest test.
 
-    Rows of the same time stay on one side of a cut, so that no part knows the present of the next.
+    Rows of the same time stay on one side of a cut, so that no part knows the present of the next; a cut lies where
+    the time changes, as near to its share as that allows.
 
     Args:
-        time: anything that sorts, (N,); missing values are an error.
+        time: numbers, datetimes or anything else that sorts, (N,); missing values are an error.
         shares: of training, validation and test rows; they sum to 1.
 
     Returns:
@@ -40,19 +41,28 @@ def time_split(time: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.2)) -> S
     """
     _check_shares(shares)
     time = np.asarray(time)
-    if np.any(time != time):
-        raise ValueError("The time column has missing values. Fill them or remove these rows.")
-    order = np.argsort(time, kind="stable")
+    missing = require("pandas", extra="train").isna(time)
+    if missing.any():
+        raise ValueError(
+            f"The time column has {int(missing.sum())} missing values (first: row {int(np.argmax(missing))}). "
+            "Fill them or remove these rows."
+        )
+    try:
+        order = np.argsort(time, kind="stable")
+    except TypeError as error:
+        raise ValueError(f"The time column mixes types that do not sort: {error}.") from error
     ordered = time[order]
+    changes = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
     cuts = [
-        int(np.searchsorted(ordered, ordered[min(round(len(time) * share), len(time) - 1)], side="left"))
+        int(changes[np.abs(changes - len(time) * share).argmin()]) if len(changes) else 0
         for share in (shares[0], shares[0] + shares[1])
     ]
     parts = Split(*np.split(order, cuts))
     for name, rows in zip(Split._fields, parts, strict=True):
         if len(rows) == 0:
             raise ValueError(
-                f"The {name} part of the time split is empty: the time column has too few different values."
+                f"The {name} part of the time split is empty: the time column has {len(changes) + 1} different "
+                "value(s), and rows of the same time stay together. Use other split shares or a finer time."
             )
     return parts
 
@@ -70,6 +80,11 @@ def stratified_split(labels: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.
 
     Raises:
         ValueError: bad shares, or a class with fewer than three rows.
+
+    Example:
+        >>> labels = np.array([0] * 10 + [1] * 5)
+        >>> [np.bincount(labels[rows]).tolist() for rows in stratified_split(labels)]
+        [[6, 3], [2, 1], [2, 1]]
     """
     _check_shares(shares)
     generator = np.random.Generator(np.random.PCG64(mix(seed)))
@@ -86,7 +101,22 @@ def stratified_split(labels: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.
 
 
 def check_split_classes(split: Split, labels: np.ndarray, classes: Sequence[object]) -> None:
-    """Raise when a class is absent from a part, with the counts of each part."""
+    """Raise when a class is absent from a part, with the counts of each part.
+
+    Args:
+        split: the three parts.
+        labels: class indices of all rows, (N,) int64.
+        classes: the names of the classes.
+
+    Raises:
+        ValueError: a class has no row in a part.
+
+    Example:
+        >>> split = Split(np.array([0, 1]), np.array([2]), np.array([3]))
+        >>> check_split_classes(split, np.array([0, 1, 0, 1]), ["no", "yes"])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: Class 'yes' has no row in the val part (train: [1, 1], val: [1, 0], test: [0, 1]). Use ...
+    """
     check_same_length(labels=labels, rows=np.concatenate(split))
     counts = {
         name: np.bincount(labels[rows], minlength=len(classes)) for name, rows in zip(Split._fields, split, strict=True)
@@ -102,5 +132,5 @@ def check_split_classes(split: Split, labels: np.ndarray, classes: Sequence[obje
 
 
 def _check_shares(shares: Sequence[float]) -> None:
-    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+    if len(shares) != 3 or not all(share > 0 for share in shares) or not abs(sum(shares) - 1) <= 1e-6:
         raise ValueError(f"The split shares must be three positive numbers that sum to 1, got {tuple(shares)}.")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imbalance_torch._checks import require
+from imbalance_torch._checks import check_int, require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,113 +19,203 @@ SUFFIXES = (".csv", ".parquet", ".pq")
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file into a DataFrame.
+    r"""Read a CSV or Parquet file into a DataFrame.
+
+    The types of a CSV are inferred from all of its rows; an empty field is a missing value. Decimals become float64,
+    dates datetime64.
 
     Args:
-        path: file that ends in ``.csv``, ``.parquet`` or ``.pq``.
+        path: file that ends in ``.csv`` (UTF-8, comma separated, a header), ``.parquet`` or ``.pq``.
+
+    Returns:
+        The rows in the order of the file.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: another suffix, an unreadable or empty file, no rows, or a column name that occurs twice.
+        ValueError: another suffix, an unreadable or empty file, no rows, text that is not UTF-8, or a column name
+            that occurs twice.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "cards.csv"
+        >>> _ = file.write_text("amount,card\n1.5,a\n,b\n")
+        >>> read_table(file)
+           amount card
+        0     1.5    a
+        1     NaN    b
     """
     file = _existing(path)
-    try:
-        if file.suffix == ".csv":
-            table = _csv_reader(file).read_all()
+    with _reading(file):
+        if _suffix(file) == ".csv":
+            # One block holds the whole file, so that a type is inferred from every row.
+            table = _csv_reader(file, block_size=min(max(file.stat().st_size, 1 << 20), (1 << 31) - 1)).read_all()
         else:
-            table = require("pyarrow.parquet", extra="train").read_table(file)
-    except require("pyarrow", extra="train").ArrowInvalid as error:
-        raise ValueError(f"Cannot read {file}: {error}. Is it complete, and a {file.suffix[1:]} file?") from error
-    _check_columns(file, table.column_names)
-    if table.num_rows == 0:
-        raise ValueError(f"{file} has a header but no rows.")
-    return table.to_pandas()
+            table = require("pyarrow.parquet", extra="train").ParquetFile(file).read()
+        _check_columns(file, table.schema)
+        if table.num_rows == 0:
+            raise ValueError(f"{file} has a header but no rows.")
+        return _to_pandas(table)
 
 
 def iterate_table(
-    path: str | Path, *, numbers: Sequence[str] = (), text: Sequence[str] = (), chunk_rows: int = 65_536
+    path: str | Path,
+    *,
+    numbers: Sequence[str] = (),
+    text: Sequence[str] = (),
+    booleans: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
+    chunk_rows: int = 65_536,
 ) -> Iterator[pd.DataFrame]:
-    """Read a CSV or Parquet file chunk by chunk, in constant memory.
+    r"""Read a CSV or Parquet file chunk by chunk, in constant memory.
+
+    The type of a CSV column that is named nowhere is inferred from the first megabyte.
 
     Args:
         path: as for :func:`read_table`.
         numbers: columns of a CSV that are read as float64, whatever the first rows look like.
         text: columns of a CSV that are read as text.
+        booleans: columns of a CSV that are read as true or false.
+        columns: columns to read, those that the file has; all by default.
         chunk_rows: rows in a chunk at most.
+
+    Yields:
+        The next rows, numbered from 0 in each chunk.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`read_table`, at the chunk where the fault lies.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "cards.csv"
+        >>> _ = file.write_text("amount,card\n1,007\n2,008\n3,009\n")
+        >>> [chunk["card"].tolist() for chunk in iterate_table(file, text=["card"], chunk_rows=2)]
+        [['007', '008'], ['009']]
     """
+    check_int("chunk_rows", chunk_rows, minimum=1)
     file = _existing(path)
     arrow = require("pyarrow", extra="train")
-    try:
-        if file.suffix == ".csv":
+    rows = 0
+    with _reading(file):
+        if _suffix(file) == ".csv":
+            header = _csv_reader(file).schema
+            _check_columns(file, header)
             types = dict.fromkeys(numbers, arrow.float64()) | dict.fromkeys(text, arrow.string())
-            reader = _csv_reader(file, types)
-            names, batches = reader.schema.names, iter(reader)
+            types |= dict.fromkeys(booleans, arrow.bool_())
+            reader = _csv_reader(file, types, _present(columns, header.names))
+            _check_columns(file, reader.schema)
+            batches = iter(reader)
         else:
             source = require("pyarrow.parquet", extra="train").ParquetFile(file)
-            names, batches = source.schema_arrow.names, source.iter_batches(chunk_rows)
-        _check_columns(file, names)
+            _check_columns(file, source.schema_arrow)
+            batches = source.iter_batches(chunk_rows, columns=_present(columns, source.schema_arrow.names))
         for batch in batches:
+            rows += batch.num_rows
             for start in range(0, batch.num_rows, chunk_rows):
-                yield batch.slice(start, chunk_rows).to_pandas()
-    except arrow.ArrowInvalid as error:
-        raise ValueError(f"Cannot read {file}: {error}. Is it complete, and a {file.suffix[1:]} file?") from error
+                yield _to_pandas(arrow.Table.from_batches([batch.slice(start, chunk_rows)])).reset_index(drop=True)
+    if rows == 0:
+        raise ValueError(f"{file} has a header but no rows.")
 
 
-def write_table(chunks: Iterator[pd.DataFrame], path: str | Path) -> int:
+def write_table(chunks: Iterable[pd.DataFrame], path: str | Path) -> int:
     """Write DataFrames one after the other into one CSV or Parquet file, and return the number of rows.
 
     The rows go to a temporary name beside ``path``, which is renamed at the end: a failure leaves no half-written
     file and keeps an older one.
+
+    Args:
+        chunks: tables with the same columns; the first one sets the types.
+        path: file that ends in ``.csv``, ``.parquet`` or ``.pq``; missing folders are made.
+
+    Raises:
+        ValueError: another suffix, no chunk, or a chunk whose columns or types do not fit the first one's.
+
+    Example:
+        >>> import pandas as pd, tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "scores.parquet"
+        >>> write_table([pd.DataFrame({"score": [0.5, 0.25]}), pd.DataFrame({"score": [1.0]})], file)
+        3
+        >>> read_table(file)["score"].tolist()
+        [0.5, 0.25, 1.0]
     """
     file = Path(path)
-    _check_suffix(file)
-    arrow = require("pyarrow", extra="train")
+    _suffix(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-    writer: Any = None
-    rows = 0
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        for chunk in chunks:
-            table = arrow.Table.from_pandas(chunk, preserve_index=False)
-            if writer is None:
-                writer = _writer(temporary, table.schema, file.suffix)
-            writer.write_table(table.cast(writer.schema if file.suffix != ".csv" else table.schema))
-            rows += len(chunk)
-        if writer is None:
-            raise ValueError("There are no rows to write.")
-        writer.close()
-        writer = None
-        temporary.replace(file)
+        rows = _write(iter(chunks), part, _suffix(file))
+        part.replace(file)
+    except require("pyarrow", extra="train").ArrowException as error:
+        raise ValueError(f"Cannot write {file}: {_first_line(error)}.") from error
     finally:
-        if writer is not None:
-            writer.close()
-        temporary.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     return rows
 
 
-def _writer(file: Path, schema: Any, suffix: str) -> Any:
+def _write(chunks: Iterator[pd.DataFrame], part: Path, suffix: str) -> int:
+    arrow = require("pyarrow", extra="train")
+    first = next(chunks, None)
+    if first is None:
+        raise ValueError("There are no rows to write.")
+    schema = arrow.Schema.from_pandas(first, preserve_index=False)
+    rows = 0
+    with _writer(part, schema, suffix) as writer:
+        for chunk in chain([first], chunks):
+            writer.write_table(arrow.Table.from_pandas(chunk, preserve_index=False).cast(schema))
+            rows += len(chunk)
+    return rows
+
+
+def _writer(part: Path, schema: Any, suffix: str) -> Any:
     if suffix == ".csv":
-        return require("pyarrow.csv", extra="train").CSVWriter(file, schema)
-    return require("pyarrow.parquet", extra="train").ParquetWriter(file, schema, compression="zstd")
+        return require("pyarrow.csv", extra="train").CSVWriter(part, schema)
+    return require("pyarrow.parquet", extra="train").ParquetWriter(part, schema, compression="zstd")
 
 
-def _csv_reader(file: Path, types: Mapping[str, Any] | None = None) -> Any:
+def _csv_reader(
+    file: Path,
+    types: Mapping[str, Any] | None = None,
+    columns: Sequence[str] | None = None,
+    block_size: int | None = None,
+) -> Any:
     csv = require("pyarrow.csv", extra="train")
-    # One block holds the whole file when it is read at once, so that a type is inferred from every row.
-    block = None if types is not None else min(max(file.stat().st_size, 1 << 20), (1 << 31) - 1)
     return csv.open_csv(
         file,
-        read_options=csv.ReadOptions(block_size=block),
-        convert_options=csv.ConvertOptions(column_types=types or {}, strings_can_be_null=True),
+        read_options=csv.ReadOptions(block_size=block_size),
+        convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=True, include_columns=columns),
     )
+
+
+def _to_pandas(table: Any) -> pd.DataFrame:
+    arrow = require("pyarrow", extra="train")
+    fields = [f.with_type(arrow.float64()) if arrow.types.is_decimal(f.type) else f for f in table.schema]
+    return table.cast(arrow.schema(fields, table.schema.metadata)).to_pandas(date_as_object=False)
+
+
+def _present(columns: Sequence[str] | None, names: Sequence[str]) -> list[str] | None:
+    return None if columns is None else [name for name in names if name in columns]
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (require("pyarrow", extra="train").ArrowException, OSError, UnicodeDecodeError) as error:
+        column = re.search(r"CSV column #(\d+)", str(error))
+        where = f" (column {_csv_reader(file).schema.names[int(column[1])]!r})" if column else ""
+        kind = "a UTF-8 CSV" if _suffix(file) == ".csv" else "a Parquet"
+        raise ValueError(
+            f"Cannot read {file}{where}: {_first_line(error)}. Is it complete, and {kind} file?"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    line = "".join(character if character.isprintable() else " " for character in str(error).partition("\n")[0])
+    return line[:300].rstrip(". ")
 
 
 def _existing(path: str | Path) -> Path:
     file = Path(path)
-    _check_suffix(file)
+    _suffix(file)
     if not file.is_file():
         raise FileNotFoundError(f"There is no file {file}.")
     if file.stat().st_size == 0:
@@ -130,12 +223,16 @@ def _existing(path: str | Path) -> Path:
     return file
 
 
-def _check_suffix(file: Path) -> None:
-    if file.suffix not in SUFFIXES:
+def _suffix(file: Path) -> str:
+    if file.suffix.lower() not in SUFFIXES:
         raise ValueError(f"A table must end in one of {', '.join(SUFFIXES)}, got {file.name!r}.")
+    return file.suffix.lower()
 
 
-def _check_columns(file: Path, names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if list(names).count(name) > 1})
+def _check_columns(file: Path, schema: Any) -> None:
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
         raise ValueError(f"{file} has two columns named {twice[0]!r}. Rename one of them.")
+    for field in schema:
+        if _suffix(file) == ".csv" and require("pyarrow.types", extra="train").is_binary(field.type):
+            raise ValueError(f"Column {field.name!r} of {file} is not UTF-8 text. Save the file as UTF-8.")

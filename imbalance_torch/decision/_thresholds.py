@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from imbalance_torch._checks import check_number, check_same_length
+from imbalance_torch._checks import check_floating, check_number, check_tensor
 
 
 def threshold_for_f_beta(probabilities: Tensor, target: Tensor, beta: float = 1.0) -> float:
@@ -19,10 +19,15 @@ def threshold_for_f_beta(probabilities: Tensor, target: Tensor, beta: float = 1.
         beta: weight of recall against precision, > 0.
 
     Returns:
-        A threshold t; the decision is ``p >= t``. Halfway between two scores, so that rounding does not flip a row.
+        A threshold t; the decision is ``p >= t``. It lies halfway between two scores, so that rounding does not flip
+        a row, and is exact in the dtype of ``probabilities``. Of equally good ones the highest; slightly above 1
+        where a row of probability 1 is best left alone.
 
     Raises:
-        ValueError: non-finite probabilities, or only one class.
+        ValueError: another shape, probabilities outside [0, 1] or NaN, or only one class.
+
+    Notes:
+        One sort, O(N log N); every cut between two different probabilities is tried.
 
     Example:
         >>> threshold_for_f_beta(torch.tensor([0.125, 0.25, 0.5, 0.75]), torch.tensor([0, 0, 1, 1]))
@@ -66,18 +71,25 @@ def threshold_for_cost(
 
 
 def _best(probabilities: Tensor, target: Tensor, utility: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> float:
-    check_same_length(probabilities=probabilities, target=target)
-    p, y = probabilities.to(torch.float64), target.to(torch.float64)
-    if not bool(torch.isfinite(p).all()):
-        raise ValueError("`probabilities` must be finite.")
+    p, y = check_floating("probabilities", probabilities), check_tensor("target", target).to(torch.float64)
+    if p.ndim != 1 or p.shape != y.shape:
+        raise ValueError(
+            f"`probabilities` and `target` must have shape (N,), got {tuple(p.shape)} and {tuple(y.shape)}."
+        )
+    if not bool(((p >= 0) & (p <= 1)).all()):
+        raise ValueError("`probabilities` must lie in [0, 1]: some are outside or NaN. Apply sigmoid to logits.")
     positives = y.sum()
-    if not 0 < float(positives) < len(y):
-        raise ValueError(f"A threshold needs rows of both classes, got {int(positives)} positives in {len(y)} rows.")
+    if not bool(((y == 0) | (y == 1)).all()) or not 0 < float(positives) < len(y):
+        raise ValueError(
+            f"A threshold needs rows of both classes 0 and 1, got {int(positives)} positives in {len(y)} rows."
+        )
     ranked, order = torch.sort(p, descending=True)
-    ends = torch.cat([ranked.diff() != 0, torch.ones(1, dtype=torch.bool, device=p.device)]).nonzero()[:, 0]
-    tp = y[order].cumsum(0)[ends]
-    fp = (ends + 1) - tp
-    best = int(ends[utility(tp, fp, positives - tp, len(y) - positives - fp).argmax()])
-    below = float(ranked[best + 1]) if best + 1 < len(p) else 0.0
-    middle = (float(ranked[best]) + below) / 2
-    return middle if middle > below else float(ranked[best])
+    one = p.new_ones(1)  # the bounds just outside [0, 1] stand for flagging nothing and flagging everything
+    bounds = torch.cat([torch.nextafter(one, 2 * one), ranked, torch.nextafter(0 * one, -one)])
+    cuts = (bounds.diff() != 0).nonzero()[:, 0]  # flag the first `cut` rows; between bounds[cut] and bounds[cut + 1]
+    tp = torch.cat([y.new_zeros(1), y[order].cumsum(0)])[cuts]
+    fp = cuts - tp
+    best = cuts[utility(tp, fp, positives - tp, len(y) - positives - fp).argmax()]
+    above, below = bounds[best], bounds[best + 1]
+    middle = below + (above - below) / 2
+    return float(torch.where(middle > below, middle, above))

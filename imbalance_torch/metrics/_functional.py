@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imbalance_torch._checks import check_int, check_number, check_same_length
+from imbalance_torch._checks import check_floating, check_int, check_number, check_tensor
 
 
 def brier_score(probabilities: Tensor, target: Tensor) -> Tensor:
@@ -17,6 +17,9 @@ def brier_score(probabilities: Tensor, target: Tensor) -> Tensor:
 
     Returns:
         Scalar float64 tensor, 0 is best.
+
+    Raises:
+        ValueError: no rows, probabilities outside [0, 1] or NaN, a target that is neither 0 nor 1.
 
     References:
         Brier, Verification of forecasts expressed in terms of probability, 1950.
@@ -33,7 +36,8 @@ def calibration_error(probabilities: Tensor, target: Tensor, num_bins: int = 15)
     """Return the expected calibration error over bins of equal mass: ``sum_b n_b / N |mean p_b - mean y_b|``.
 
     Rows are sorted by probability and cut into ``num_bins`` runs of equal length, which holds at any prevalence
-    (bins of equal width put nearly every row of a rare-class problem into the first one).
+    (bins of equal width put nearly every row of a rare-class problem into the first one). Rows of equal probability
+    that a bin's edge tears apart count with their mean target on both sides, so that the order of rows is irrelevant.
 
     Args:
         probabilities: of the positive class, (N,) floating point in [0, 1].
@@ -42,6 +46,9 @@ def calibration_error(probabilities: Tensor, target: Tensor, num_bins: int = 15)
 
     Returns:
         Scalar float64 tensor, 0 is best.
+
+    Raises:
+        ValueError: as :func:`brier_score`.
 
     References:
         Nguyen and O'Connor, Posterior calibration and exploratory analysis for NLP models, 2015 (equal mass).
@@ -52,22 +59,26 @@ def calibration_error(probabilities: Tensor, target: Tensor, num_bins: int = 15)
     """
     check_int("num_bins", num_bins, minimum=1)
     p, y = _pair(probabilities, target)
-    order = torch.argsort(p, stable=True)
-    gap = torch.cat([torch.zeros(1, dtype=p.dtype, device=p.device), (p - y)[order].cumsum(0)])
-    edges = torch.linspace(0, len(p), num_bins + 1, device=p.device).round().long()
-    return gap[edges].diff().abs().sum() / len(p)
+    values, group, counts = torch.unique(p, return_inverse=True, return_counts=True)
+    hits = torch.zeros_like(values).index_add(0, group, y)
+    gaps = (values - hits / counts).repeat_interleave(counts).cumsum(0)
+    edges = torch.linspace(0, len(p), num_bins + 1, dtype=torch.float64, device=p.device).round().long()
+    return torch.cat([gaps.new_zeros(1), gaps])[edges].diff().abs().sum() / len(p)
 
 
 def recall_at_precision(probabilities: Tensor, target: Tensor, precision: float) -> Tensor:
     """Return the highest recall among the thresholds whose precision reaches a floor; 0 where none does.
 
     Args:
-        probabilities: of the positive class, (N,) floating point.
-        target: 0 or 1, (N,), with at least one positive.
+        probabilities: of the positive class, (N,) floating point in [0, 1].
+        target: 0 or 1, (N,).
         precision: the floor, in (0, 1].
 
     Returns:
-        Scalar float64 tensor in [0, 1].
+        Scalar float64 tensor in [0, 1]; 0 also when there is no positive.
+
+    Raises:
+        ValueError: as :func:`brier_score`, or a floor outside (0, 1].
 
     Example:
         >>> recall_at_precision(torch.tensor([0.9, 0.8, 0.7, 0.1]), torch.tensor([1, 0, 1, 0]), 0.6)
@@ -81,12 +92,18 @@ def recall_at_precision(probabilities: Tensor, target: Tensor, precision: float)
     hits, ranked = y[order].cumsum(0), p[order]
     last_of_tie = torch.cat([ranked.diff() != 0, torch.ones(1, dtype=torch.bool, device=p.device)])
     flagged = torch.arange(1, len(p) + 1, device=p.device)
-    reached = last_of_tie & (hits >= precision * flagged)
-    return torch.where(reached, hits, 0.0).max() / hits[-1]
+    reached = last_of_tie & (hits / flagged >= precision)
+    return torch.where(reached, hits, 0.0).max() / hits[-1].clamp(min=1)
 
 
 def _pair(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    check_same_length(probabilities=probabilities, target=target)
-    if probabilities.ndim != 1 or len(probabilities) == 0:
-        raise ValueError(f"`probabilities` must have shape (N,) with N > 0, got {tuple(probabilities.shape)}.")
-    return probabilities.to(torch.float64), target.to(torch.float64)
+    p, y = check_floating("probabilities", probabilities), check_tensor("target", target)
+    if p.ndim != 1 or len(p) == 0 or p.shape != y.shape:
+        raise ValueError(
+            f"`probabilities` and `target` must have shape (N,) with N > 0, got {tuple(p.shape)} and {tuple(y.shape)}."
+        )
+    if not bool(((p >= 0) & (p <= 1)).all()):
+        raise ValueError("`probabilities` must lie in [0, 1]: some are outside or NaN. Apply sigmoid to logits.")
+    if not bool(((y == 0) | (y == 1)).all()):
+        raise ValueError(f"`target` must be 0 or 1, got values from {y.min().item()} to {y.max().item()}.")
+    return p.to(torch.float64), y.to(torch.float64)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from imbalance_torch._checks import check_int, check_number
 from imbalance_torch.metrics._functional import brier_score, calibration_error, recall_at_precision
 
 
@@ -55,13 +56,20 @@ class EqualMassCalibrationError(_BinaryScores):
     Args:
         num_bins: number of bins.
         **kwargs: of :class:`torchmetrics.Metric`.
+
+    Example:
+        >>> import torch
+        >>> metric = EqualMassCalibrationError(num_bins=2)
+        >>> metric.update(torch.tensor([0.1, 0.1, 0.7, 0.9]), torch.tensor([0, 0, 1, 1]))
+        >>> metric.compute()
+        tensor(0.1500, dtype=torch.float64)
     """
 
     higher_is_better = False
 
     def __init__(self, num_bins: int = 15, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.num_bins = num_bins
+        self.num_bins = check_int("num_bins", num_bins, minimum=1)
 
     def compute(self) -> Tensor:
         """Return the error over everything seen."""
@@ -74,13 +82,20 @@ class RecallAtPrecision(_BinaryScores):
     Args:
         precision: the floor, in (0, 1].
         **kwargs: of :class:`torchmetrics.Metric`.
+
+    Example:
+        >>> import torch
+        >>> metric = RecallAtPrecision(0.6)
+        >>> metric.update(torch.tensor([0.9, 0.8, 0.7, 0.1]), torch.tensor([1, 0, 1, 0]))
+        >>> metric.compute()
+        tensor(1., dtype=torch.float64)
     """
 
     higher_is_better = True
 
     def __init__(self, precision: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.precision = precision
+        self.precision = check_number("precision", precision, exclusive_minimum=0.0, maximum=1.0)
 
     def compute(self) -> Tensor:
         """Return the recall over everything seen."""

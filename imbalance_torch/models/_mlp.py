@@ -21,8 +21,12 @@ class MLP(nn.Module):
         cardinalities: number of codes of each categorical column that follows.
         num_outputs: logits; C for a softmax loss, 1 for a binary and L for a multi-label sigmoid loss.
         hidden: widths of the hidden layers (ReLU).
-        dropout: share of the hidden units dropped while training, in [0, 1).
+        dropout: share of the hidden units dropped while training, in [0, 1].
         max_embedding_dim: width of an embedding is ``min(max_embedding_dim, (cardinality + 1) // 2)``.
+
+    Raises:
+        TypeError: an argument that is not a number.
+        ValueError: a width below 1, a dropout outside [0, 1], no input column; in ``forward``, another input width.
 
     Shape:
         Input (N, num_dense + len(cardinalities)) floating point, output (N, num_outputs).
@@ -46,8 +50,10 @@ class MLP(nn.Module):
         super().__init__()
         self.num_dense = check_int("num_dense", num_dense, minimum=0)
         check_number("dropout", dropout, minimum=0.0, maximum=1.0)
+        check_int("max_embedding_dim", max_embedding_dim, minimum=1)
         self.embeddings = nn.ModuleList(
-            nn.Embedding(size, min(max_embedding_dim, (size + 1) // 2), padding_idx=0) for size in cardinalities
+            nn.Embedding(check_int("cardinalities", size, minimum=1), min(max_embedding_dim, (size + 1) // 2), 0)
+            for size in cardinalities
         )
         width = num_dense + sum(embedding.embedding_dim for embedding in self.embeddings)  # type: ignore[misc]
         if width == 0:
@@ -56,7 +62,7 @@ class MLP(nn.Module):
             )
         layers: list[nn.Module] = []
         for size in hidden:
-            layers += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(width, check_int("hidden", size, minimum=1)), nn.ReLU(), nn.Dropout(dropout)]
             width = size
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(width, check_int("num_outputs", num_outputs, minimum=1))

@@ -121,16 +121,20 @@ class ImbalancedClassifier(L.LightningModule):
 
         Before the class shares are known (no training yet) the link of the loss is applied alone.
         """
+        probabilities = self.log_probabilities(logits).exp()
+        return probabilities[:, 1] if self.task == "binary" and probabilities.ndim > 1 else probabilities
+
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        """Return the corrected log-probabilities: (N, C) of every class for softmax logits, else of class 1."""
         prior, train_prior = self.prior, self.train_prior
         if self.prior.isnan().any():
             prior = train_prior = torch.full_like(prior, 1 / prior.shape[-1])
         logits = self._squeeze(logits).to(torch.promote_types(logits.dtype, torch.float32))
-        softmax = self.task != "multilabel" and logits.ndim > 1
         corrected = log_posterior(self.loss, logits, prior, train_prior)
-        if corrected is None:
-            corrected = logits.log_softmax(dim=1) if softmax else nn.functional.logsigmoid(logits)
-        probabilities = corrected.exp()
-        return probabilities[:, 1] if softmax and self.task == "binary" else probabilities
+        if corrected is not None:
+            return corrected
+        softmax = self.task != "multilabel" and logits.ndim > 1
+        return logits.log_softmax(dim=1) if softmax else nn.functional.logsigmoid(logits)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
@@ -178,7 +182,7 @@ class ImbalancedClassifier(L.LightningModule):
             warnings.warn(
                 "Probabilities will not be corrected for the loss and the sampler: the class counts of the training "
                 "data are unknown. Pass `class_counts` to ImbalancedClassifier.",
-                stacklevel=2,
+                stacklevel=1,
             )
             return
         prior = counts.to(self.prior) / counts.sum(-1, keepdim=True).to(self.prior)
@@ -229,7 +233,7 @@ class ImbalancedClassifier(L.LightningModule):
             warnings.warn(
                 f"{type(self.loss).__name__} has no known link to probabilities: they stay uncorrected. "
                 "Use a loss of imbalance_torch.losses, or calibrate on validation data.",
-                stacklevel=2,
+                stacklevel=1,
             )
         else:
             init_prior_bias_(head, shares)
@@ -240,9 +244,10 @@ class ImbalancedClassifier(L.LightningModule):
         counts = getattr(self.trainer.datamodule, "class_counts", None)  # type: ignore[attr-defined]
         if counts is not None:
             return torch.as_tensor(counts)
+        tensors = _tensors(loader)
         try:
-            labels = torch.as_tensor(loader.tensors[1] if hasattr(loader, "tensors") else labels_of(loader.dataset))
-        except (AttributeError, TypeError, ValueError):
+            labels = torch.as_tensor(tensors[1] if tensors else labels_of(loader.dataset))
+        except (AttributeError, IndexError, TypeError, ValueError):
             return None
         if self.task == "multilabel":
             positives = (labels > 0).sum(0)
@@ -277,8 +282,13 @@ def _unpack(batch: Any) -> tuple[Any, Tensor]:
     return batch[0], batch[1]
 
 
+def _tensors(loader: Any) -> Sequence[Tensor] | None:
+    found: Sequence[Tensor] | None = getattr(loader, "tensors", None)
+    return found or getattr(getattr(loader, "dataset", None), "tensors", None)
+
+
 def _training_tensors(loader: Any) -> tuple[Tensor, Tensor]:
-    tensors = getattr(loader, "tensors", None) or getattr(getattr(loader, "dataset", None), "tensors", None)
+    tensors = _tensors(loader)
     if tensors is None:
         raise ValueError(
             "The resampler is not fitted and the training data are not tensors. Call `resampler.fit(X, y)` first."

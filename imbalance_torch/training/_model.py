@@ -74,20 +74,26 @@ class TabularModel:
         Raises:
             ValueError: a missing column or a value that cannot be encoded.
         """
-        probabilities = self.probabilities(self.logits(self.encoder.encode(frame)))
-        classes = np.array(self.schema.classes, dtype=object)
+        logits = self.logits(self.encoder.encode(frame))
+        log_p = self.classifier.log_probabilities(logits.to(self.classifier.device).double()).cpu()
+        probabilities = log_p.exp()
         if self.threshold is not None:
-            top, winner = probabilities, (probabilities >= self.threshold).long()
+            winner = (probabilities[:, 1] >= self.threshold).long()
+            scored = torch.ones_like(winner)
         else:
-            top, winner = probabilities.max(dim=1)
-        labels = classes[winner.numpy()]
+            winner = scored = probabilities.argmax(dim=1)
+        others = log_p.scatter(1, scored[:, None], -torch.inf).logsumexp(dim=1)
+        log_top = log_p.gather(1, scored[:, None])[:, 0]
+        labels = [self.schema.classes[index] for index in winner.tolist()]
         result = {
-            "score": torch.logit(top).numpy(),
-            "probability": top.numpy(),
-            "decision": np.array(labels.tolist()),
+            "score": (log_top - others).numpy(),
+            "probability": log_top.exp().numpy(),
+            "decision": np.array(labels),
         }
         if self.threshold is None:
-            result |= {f"probability_{label}": probabilities[:, i].numpy() for i, label in enumerate(classes)}
+            result |= {
+                f"probability_{label}": probabilities[:, i].numpy() for i, label in enumerate(self.schema.classes)
+            }
         return result
 
     def save(self, directory: str | Path) -> Path:

@@ -1,0 +1,54 @@
+"""Every example runs as a user would run it, with a small budget, and prints what it promises."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+BUDGET = {
+    "01_loss_in_your_loop.py": ["--steps", "60"],
+    "02_sampler_in_your_dataloader.py": ["--steps", "20"],
+    "03_train_with_lightning.py": ["--max-steps", "20"],
+}
+
+
+def run(name, *arguments):
+    command = [sys.executable, str(EXAMPLES / name), *BUDGET[name], *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_every_example_is_run_and_short():
+    files = sorted(EXAMPLES.glob("*.py"))
+    assert [file.name for file in files] == sorted(BUDGET)
+    assert [file.name for file in files if len(file.read_text(encoding="utf-8").splitlines()) > 60] == []
+
+
+def test_the_loss_example_brings_the_probabilities_back():
+    share, trained, corrected = map(float, re.findall(r": +(\d\.\d+)", run("01_loss_in_your_loop.py")))
+    assert trained > 10 * share
+    assert abs(corrected - share) < 0.25 * share
+
+
+def test_the_sampler_example_compares_both_loaders():
+    scores = re.findall(r"average precision after 20 steps: (\d\.\d+)", run("02_sampler_in_your_dataloader.py"))
+    assert len(scores) == 2
+    assert all(0 < float(score) <= 1 for score in scores)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accelerator", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_the_trainer_example_reports_both_parts(accelerator):
+    if accelerator == "cuda":
+        torch = pytest.importorskip("torch")
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
+    printed = run("03_train_with_lightning.py", "--accelerator", accelerator)
+    figures = dict(re.findall(r"((?:val|test)/\w+) +\S* +(\d\.\d+)", printed))
+    assert set(figures) == {"val/ap", "val/calibration_error", "test/ap", "test/calibration_error"}
+    assert float(figures["test/ap"]) > 0.05  # three times the share of positives
+    assert float(figures["test/calibration_error"]) < 0.05

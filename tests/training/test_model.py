@@ -1,0 +1,152 @@
+"""The model directory: scoring from it alone, refusal of any changed byte, no way to run code."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from imbalance_torch.training import DataOptions, Settings, TabularModel, Technique, evaluate, score, train
+
+
+@pytest.fixture(scope="module")
+def run(flights_csv, tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("runs") / "x"
+    options = DataOptions(str(flights_csv), "cancelled", "scheduled_departure")
+    train(options, Settings(Technique("class_weighted"), max_steps=80, batch_size=128), directory)
+    return directory
+
+
+def test_the_directory_holds_what_the_contract_names(run):
+    assert sorted(file.name for file in (run / "model").iterdir()) == [
+        "MODEL_CARD.md",
+        "manifest.json",
+        "model.json",
+        "model.safetensors",
+    ]
+    record = json.loads((run / "model/model.json").read_text())
+    assert record["loss"] == "class_weighted"
+    assert record["network"]["name"] == "mlp"
+    assert 0 < record["threshold"] < 1
+    assert "imbalance_torch." not in json.dumps({k: record[k] for k in ("loss", "network")})
+    assert "Threshold" in (run / "model/MODEL_CARD.md").read_text()
+
+
+def test_csv_and_parquet_give_the_same_scores(run, flights, flights_csv, tmp_path):
+    flights.drop(columns="cancelled").to_parquet(tmp_path / "raw.parquet")
+    rows = score(run / "model", flights_csv, tmp_path / "a.parquet", keep=["flight"])
+    assert rows == score(run / "model", tmp_path / "raw.parquet", tmp_path / "b.csv") == len(flights)
+    one, other = pd.read_parquet(tmp_path / "a.parquet"), pd.read_csv(tmp_path / "b.csv")
+    assert list(one.columns) == ["flight", "score", "probability", "decision"]
+    np.testing.assert_allclose(one["probability"], other["probability"], rtol=1e-5)
+    threshold = json.loads((run / "model/model.json").read_text())["threshold"]
+    np.testing.assert_array_equal(one["decision"], (one["probability"] >= threshold).astype(int))
+    np.testing.assert_allclose(one["score"], np.log(one["probability"] / (1 - one["probability"])), atol=1e-6)
+
+
+def test_column_order_extra_columns_and_unseen_values(run, flights):
+    model = TabularModel.load(run / "model")
+    plain = model.score(flights.head(200))
+    shuffled = flights.head(200)[list(reversed(flights.columns))].assign(extra="?")
+    np.testing.assert_array_equal(plain["probability"], model.score(shuffled)["probability"])
+    odd = flights.head(3).astype({"carrier": str}).assign(carrier="ZZ", temp=np.nan, distance=1e300)
+    assert np.isfinite(model.score(odd)["probability"]).all()
+    with pytest.raises(ValueError, match=r"lacks the column\(s\) 'carrier'"):
+        model.score(flights.drop(columns="carrier"))
+
+
+def test_chunks_do_not_change_scores(run, flights):
+    model = TabularModel.load(run / "model")
+    whole = model.score(flights)["probability"]
+    parts = np.concatenate([model.score(flights.iloc[i : i + 997])["probability"] for i in range(0, len(flights), 997)])
+    np.testing.assert_allclose(whole, parts, rtol=1e-5)
+    assert len(model.score(flights.head(1))["decision"]) == 1
+
+
+def test_evaluate_on_the_test_rows_gives_the_figures_of_the_run(run, flights, flights_csv, tmp_path):
+    from imbalance_torch.data import time_split
+
+    rows = time_split(flights["scheduled_departure"].to_numpy()).test
+    flights.iloc[rows].to_parquet(tmp_path / "test.parquet")
+    figures = evaluate(run / "model", tmp_path / "test.parquet")
+    expected = json.loads((run / "metrics.json").read_text())
+    assert figures == pytest.approx(expected, rel=1e-4)
+
+
+def _copy(source: Path, target: Path) -> Path:
+    target.mkdir()
+    for file in source.iterdir():
+        (target / file.name).write_bytes(file.read_bytes())
+    return target
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.json", "manifest.json"])
+def test_one_changed_byte_is_refused(run, name, tmp_path):
+    generator = np.random.default_rng(0)
+    model = _copy(run / "model", tmp_path / "model")
+    content = (model / name).read_bytes()
+    for position in generator.integers(len(content), size=60):
+        changed = bytearray(content)
+        changed[position] ^= 1 << int(generator.integers(8))
+        (model / name).write_bytes(changed)
+        with pytest.raises(ValueError, match="is damaged"):
+            TabularModel.load(model)
+    (model / name).write_bytes(content)
+    TabularModel.load(model)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.json", "manifest.json"])
+def test_a_missing_file_is_named(run, name, tmp_path):
+    model = _copy(run / "model", tmp_path / "model")
+    (model / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        TabularModel.load(model)
+
+
+def test_a_failed_scoring_leaves_the_old_output(run, flights, tmp_path):
+    flights.drop(columns="dest").to_parquet(tmp_path / "raw.parquet")
+    (tmp_path / "out.parquet").write_bytes(b"older")
+    with pytest.raises(ValueError, match="dest"):
+        score(run / "model", tmp_path / "raw.parquet", tmp_path / "out.parquet")
+    assert (tmp_path / "out.parquet").read_bytes() == b"older"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["out.parquet", "raw.parquet"]
+
+
+def test_text_classes_and_booleans_from_csv(tmp_path):
+    generator = np.random.default_rng(0)
+    amount = generator.normal(size=600)
+    frame = pd.DataFrame(
+        {
+            "amount": amount,
+            "foreign": amount + generator.normal(size=600) > 1,
+            "shop": generator.choice(["a", "b c", None], size=600),
+            "label": np.where(amount > 1.2, "fraud", "ok"),
+        }
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    train(DataOptions(str(tmp_path / "t.csv"), "label"), Settings(max_steps=60, batch_size=64), tmp_path / "run")
+    score(tmp_path / "run/model", tmp_path / "t.csv", tmp_path / "s.parquet")
+    scored = pd.read_parquet(tmp_path / "s.parquet")
+    assert set(scored["decision"]) == {"fraud", "ok"}
+    assert (
+        scored["probability"][frame["label"] == "fraud"].mean() > scored["probability"][frame["label"] == "ok"].mean()
+    )
+    model = TabularModel.load(tmp_path / "run/model")
+    np.testing.assert_allclose(model.score(frame)["probability"], scored["probability"], rtol=1e-5)
+
+
+def test_three_classes(tmp_path):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=900)
+    pd.DataFrame({"x": x, "z": -x, "y": np.digitize(x, [1.0, 1.8])}).to_parquet(tmp_path / "t.parquet")
+    options = DataOptions(str(tmp_path / "t.parquet"), "y")
+    figures = train(options, Settings(Technique("focal"), max_steps=80, batch_size=64), tmp_path / "run")
+    assert figures["ap"] > 0.6
+    score(tmp_path / "run/model", tmp_path / "t.parquet", tmp_path / "s.parquet")
+    scored = pd.read_parquet(tmp_path / "s.parquet")
+    classes = scored[[f"probability_{c}" for c in range(3)]].to_numpy()
+    np.testing.assert_allclose(classes.sum(1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(scored["decision"], classes.argmax(1))
+    assert torch.isfinite(torch.tensor(scored["score"].to_numpy())).all()
