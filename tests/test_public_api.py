@@ -100,3 +100,15 @@ def test_the_front_door_lists_exactly_its_names():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'Focal'"):
         _ = imbalance_torch.Focal
+
+
+def test_every_marked_difference_stands_in_the_docs():
+    package = Path(imbalance_torch.__file__).parent
+    marked = {
+        file.relative_to(package).as_posix(): file.read_text(encoding="utf-8").count("NOTE[DIFF]")
+        for file in package.rglob("*.py")
+    }
+    listed = re.findall(
+        r"^\| `([\w/]+\.py)` \|", (PAGES.parent / "differences.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert {file: count for file, count in marked.items() if count} == {file: listed.count(file) for file in listed}

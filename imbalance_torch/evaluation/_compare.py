@@ -17,7 +17,7 @@ from imbalance_torch.decision import threshold_for_balanced_accuracy, threshold_
 from imbalance_torch.evaluation._bootstrap import bootstrap_average_precision
 from imbalance_torch.metrics import binary_scores
 from imbalance_torch.training import RECIPES, Settings, StepProgress, TabularDataModule, TabularModel, fit
-from imbalance_torch.training._callbacks import progress_bar
+from imbalance_torch.training._callbacks import progress_bar, waiting
 
 BASELINE = "baseline"
 
@@ -114,8 +114,9 @@ def compare(
         num_replicates: bootstrap replicates of the test rows.
 
     Returns:
-        A :class:`Comparison`. A technique is recommended over the baseline only if its AP is higher in every seed
-        and the paired bootstrap interval of the difference, Bonferroni-corrected over the techniques, excludes 0.
+        A :class:`Comparison`. A technique is recommended over the baseline only if there are two or more seeds, its AP
+        is higher in each of them, and the paired bootstrap interval of the difference, Bonferroni-corrected over the
+        techniques, excludes 0. That interval speaks of the sampling of test rows, the seeds of training noise.
 
     Raises:
         ValueError: an unknown recipe, or a target with more than two classes.
@@ -123,6 +124,8 @@ def compare(
     settings = settings or Settings()
     check_int("num_seeds", num_seeds, minimum=1)
     names = [BASELINE, *(check_choice("recipes", name, RECIPES) for name in recipes if name != BASELINE)]
+    with waiting("reading and encoding"):
+        data.setup()
     if data.num_classes != 2:
         raise ValueError(f"`compare` needs a target with two classes, got {data.num_classes}.")
     x_val, y_val = data.rows("val")
@@ -136,7 +139,8 @@ def compare(
                 model = fit(data, chosen, progress=StepProgress(f"{name} (seed {seed})", progress=progress))
                 seconds = time.perf_counter() - start
                 runs[name].append(_evaluate(model, x_val, y_val, x_test, y_test, seconds))
-    intervals = _intervals(runs, y_test.numpy(), num_replicates)
+    with waiting("bootstrap"):
+        intervals = _intervals(runs, y_test.numpy(), num_replicates)
     arms = [_arm(name, fits, intervals[name], runs[BASELINE]) for name, fits in runs.items()]
     recommended, reason = _verdict(arms)
     return Comparison(arms, y_test, _facts(data), settings, num_seeds, recommended, reason)
@@ -204,6 +208,8 @@ def _arm(name: str, fits: list[_Fit], intervals: tuple[np.ndarray, np.ndarray], 
 
 def _verdict(arms: list[Arm]) -> tuple[str, str]:
     baseline = arms[0]
+    if len(baseline.ap_by_seed) < 2:
+        return BASELINE, "one seed cannot tell a technique from training noise; ask for two or more"
     better = [
         arm
         for arm in arms[1:]

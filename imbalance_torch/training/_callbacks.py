@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -93,6 +95,14 @@ class StepProgress(Callback):
     def on_exception(self, *_: Any) -> None:
         """Close the bar."""
         self.on_train_end()
+
+
+@contextmanager
+def waiting(description: str) -> Iterator[None]:
+    """Show a pulsing bar while something of unknown length runs."""
+    with progress_bar() as progress:
+        progress.add_task(description, total=None)
+        yield
 
 
 def progress_bar() -> Progress:

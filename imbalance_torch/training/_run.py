@@ -22,6 +22,7 @@ from imbalance_torch.decision import (
     threshold_for_f_beta,
 )
 from imbalance_torch.metrics import binary_scores, multiclass_scores
+from imbalance_torch.training._callbacks import waiting
 from imbalance_torch.training._datamodule import EMBEDDED, TabularDataModule
 from imbalance_torch.training._fitting import Settings, fit
 from imbalance_torch.training._model import TabularModel
@@ -80,8 +81,7 @@ def train(options: DataOptions, settings: Settings, output: str | Path, *, thres
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise FileExistsError(f"{directory} is not empty. Choose another directory, or `resume` the run in it.")
     parse_threshold(threshold)
-    data = options.build()
-    data.setup()
+    data = _prepared(options)
     record = {
         "data": {**options.__dict__, "source": _absolute(options.source)},
         "fingerprint": options.fingerprint(),
@@ -117,8 +117,7 @@ def resume(output: str | Path) -> dict[str, float]:
     if options.fingerprint() != record["fingerprint"]:
         raise ValueError(f"{options.source} has changed since the run began. Restore the file, or train anew.")
     settings = Settings.from_dict(record["settings"])
-    data = options.build()
-    data.setup()
+    data = _prepared(options)
     model = fit(data, settings, directory=directory, resume=True)
     return _finish(model, data, settings, record["threshold"], directory)
 
@@ -155,7 +154,8 @@ def score(model: str | Path, file: str | Path, output: str | Path, *, keep: Sequ
     chunks = iterate_table(
         file, numbers=encoder.numeric, text=[name for name in encoder.categorical if name not in booleans]
     )
-    return write_table(_scored(detector, chunks, keep), output)
+    with waiting("scoring"):
+        return write_table(_scored(detector, chunks, keep), output)
 
 
 def parse_threshold(text: str) -> Any:
@@ -191,6 +191,13 @@ def write_json(file: Path, record: object) -> None:
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     part.replace(file)
+
+
+def _prepared(options: DataOptions) -> TabularDataModule:
+    data = options.build()
+    with waiting("reading and encoding"):
+        data.setup()
+    return data
 
 
 def _finish(

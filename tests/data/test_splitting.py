@@ -83,7 +83,9 @@ def test_times_of_mixed_types():
 
 
 @pytest.mark.parametrize("split", [time_split, stratified_split])
-@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.5, 0.5, 0.5), (1.0, 0.0, 0.0), (1.2, -0.1, -0.1), (np.nan, 0.5, 0.5)])
+@pytest.mark.parametrize(
+    "shares", [(0.5, 0.5), (0.5, 0.5, 0.5), (1.0, 0.0, 0.0), (1.2, -0.1, -0.1), (np.nan, 0.5, 0.5)]
+)
 def test_bad_shares(split, shares):
     with pytest.raises(ValueError, match="three positive numbers that sum to 1"):
         split(np.arange(10), shares)
@@ -121,7 +123,7 @@ def test_global_randomness_is_left_alone():
 
 
 def test_an_absent_class_is_named_with_the_counts():
-    labels = np.array([0, 0, 1, 0, 0, 1])
-    check_split_classes(Split(np.array([0, 2]), np.array([3, 5]), np.array([1, 4, 2])), labels, ["no", "yes"])
+    labels = np.array([0, 0, 1, 0, 0, 1, 1])
+    check_split_classes(Split(np.array([0, 2]), np.array([3, 5]), np.array([1, 4, 6])), labels, ["no", "yes"])
     with pytest.raises(ValueError, match=r"'yes' has no row in the test part .*val: \[1, 1\], test: \[1, 0\]"):
-        check_split_classes(Split(np.array([0, 1, 2]), np.array([3, 5]), np.array([4])), labels, ["no", "yes"])
+        check_split_classes(Split(np.array([0, 1, 2, 6]), np.array([3, 5]), np.array([4])), labels, ["no", "yes"])

@@ -74,6 +74,14 @@ def test_verdict(difference, by_seed, wins):
     assert ("no technique beats the tuned baseline here" in reason) is not wins
 
 
+def test_one_seed_gives_no_verdict():
+    arms = [_arm("baseline", (0.0, 0.0, 0.0), [0.3]), _arm("focal", (0.1, 0.05, 0.15), [0.4])]
+    assert module._verdict(arms) == (
+        "baseline",
+        "one seed cannot tell a technique from training noise; ask for two or more",
+    )
+
+
 def test_the_planted_winner_is_found_and_noise_is_not(data):
     # A score that knows the target beats one that does not; two scores of equal worth are not told apart.
     generator = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,16 @@ def test_a_finished_run_is_not_trained_again(flights_csv, tmp_path, monkeypatch)
     figures = train(_options(flights_csv), _settings("baseline"), tmp_path / "run")
     monkeypatch.setattr(fitting.L, "Trainer", None)
     assert resume(tmp_path / "run") == figures
+
+
+def test_killed_between_the_last_step_and_the_model(flights_csv, tmp_path):
+    settings = _settings("smote", checkpoint_every=30)
+    train(_options(flights_csv), settings, tmp_path / "whole")
+    train(_options(flights_csv), settings, tmp_path / "cut")
+    shutil.rmtree(tmp_path / "cut/model")
+    (tmp_path / "cut/metrics.json").unlink()
+    resume(tmp_path / "cut")
+    _same(tmp_path / "whole", tmp_path / "cut")
 
 
 def _wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:

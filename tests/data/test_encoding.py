@@ -1,0 +1,265 @@
+"""TableEncoder: against scikit-learn on the training rows, and what unseen rows may bring."""
+
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import StandardScaler
+
+from imbalance_torch.data import TableEncoder, iterate_table, read_table, write_table
+
+
+@pytest.fixture
+def frame():
+    rng = np.random.default_rng(0)
+    rows = 400
+    return pd.DataFrame(
+        {
+            "a": rng.normal(100, 5, rows),
+            "b": np.where(rng.random(rows) < 0.2, np.nan, rng.exponential(2, rows)),
+            "i": rng.integers(-5, 6, rows),
+            "c": rng.choice(["x", "y", "z"], rows, p=[0.6, 0.3, 0.1]),
+            "d": np.where(rng.random(rows) < 0.3, None, rng.choice(["u", "v"], rows)),
+            "f": rng.random(rows) < 0.2,
+        }
+    )
+
+
+def fitted(frame):
+    return TableEncoder(["a", "b", "i"], ["c", "d", "f"]).fit(frame)
+
+
+def test_layout(frame):
+    encoder = fitted(frame)
+    encoded = encoder.encode(frame)
+    assert (encoder.num_numeric, encoder.num_dense, encoder.cardinalities) == (3, 4, [4, 4, 3])
+    assert encoded.shape == (400, 7)
+    assert encoded.dtype == torch.float32
+    assert torch.equal(encoded[:, 3], torch.tensor(frame["b"].isna().to_numpy(), dtype=torch.float32))
+    for column, (name, size) in enumerate(zip("cdf", encoder.cardinalities, strict=True), start=4):
+        codes = encoded[:, column].long()
+        assert codes.min() >= 1
+        assert codes.max() == size - 1
+        decoded = [encoder.categories[name][code - 1] for code in codes]
+        assert decoded == [None if pd.isna(value) else str(value) for value in frame[name]]
+
+
+def test_numbers_equal_scikit_learn_on_imputed_data(frame):
+    numbers = frame[["a", "b", "i"]].to_numpy(dtype=float)
+    expected = StandardScaler().fit_transform(SimpleImputer(strategy="median").fit_transform(numbers))
+    np.testing.assert_allclose(fitted(frame).encode(frame)[:, :3].numpy(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_only_the_training_rows_are_learnt_from(frame):
+    train = frame.iloc[:200]
+    changed = frame.copy()
+    changed.loc[200:, ["a", "b"]] = 1e6
+    changed.loc[200:, "c"] = "new"
+    for one, other in zip(
+        fitted(train).state_dict().values(), fitted(changed.iloc[:200]).state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+    numbers = SimpleImputer(strategy="median").fit(train[["b"]])
+    scaler = StandardScaler().fit(numbers.transform(train[["b"]]))
+    inside = frame["b"].fillna(numbers.statistics_[0]).between(train["b"].min(), train["b"].max()).to_numpy()
+    expected = scaler.transform(numbers.transform(frame[["b"]]))[inside, 0]
+    np.testing.assert_allclose(fitted(train).encode(frame)[:, 1].numpy()[inside], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_values_outside_the_training_range_are_clipped():
+    encoder = TableEncoder(["a"], []).fit(pd.DataFrame({"a": [0.0, 1.0, 2.0]}))
+    outside = encoder.encode(pd.DataFrame({"a": [-1.0, -1e9, 3.0, 1e9]}))[:, 0]
+    sd = np.std([0, 1, 2])
+    np.testing.assert_allclose(outside.numpy(), np.array([-2, -2, 2, 2]) / sd, rtol=1e-6)
+    spike = TableEncoder(["a"], []).fit(pd.DataFrame({"a": [0.0] * 999 + [1.0]}))
+    assert spike.encode(pd.DataFrame({"a": [1.0]})).item() == 10
+
+
+def test_new_missing_values_take_the_median_and_no_indicator(frame):
+    encoder = fitted(frame)
+    row = frame.iloc[[0]].assign(a=np.nan, d=None, c=None)
+    encoded = encoder.encode(row)[0]
+    assert encoded[0] == pytest.approx((frame["a"].median() - frame["a"].mean()) / frame["a"].std(ddof=0), abs=1e-6)
+    assert encoded[4] == 0  # no row of the training part lacked `c`
+    assert encoder.categories["d"][int(encoded[5]) - 1] is None  # some lacked `d`
+
+
+def test_unseen_and_rare_categories_share_code_zero():
+    frame = pd.DataFrame({"c": ["a"] * 5 + ["b"] * 3 + ["c"] * 2 + ["d"]})
+    encoder = TableEncoder([], ["c"], max_categories=2).fit(frame)
+    assert encoder.cardinalities == [3]
+    assert encoder.encode(frame)[:, 0].tolist() == [1.0] * 5 + [2.0] * 3 + [0.0] * 3
+    assert encoder.encode(pd.DataFrame({"c": ["never", None, "b"]}))[:, 0].tolist() == [0, 0, 2]
+
+
+def test_columns_in_another_order_and_extra_ones(frame):
+    encoder = fitted(frame)
+    shuffled = frame.assign(extra="?")[["extra", "f", "d", "i", "c", "b", "a"]]
+    assert torch.equal(encoder.encode(shuffled), encoder.encode(frame))
+
+
+def test_another_index_changes_nothing(frame):
+    encoder = fitted(frame)
+    odd = frame.set_index(np.arange(400)[::-1] * 7)
+    assert torch.equal(encoder.encode(odd), encoder.encode(frame))
+    assert torch.equal(fitted(odd).encode(frame), encoder.encode(frame))
+    assert torch.equal(encoder.encode(frame.iloc[::3]), encoder.encode(frame)[::3])
+
+
+def test_missing_columns_are_named(frame):
+    with pytest.raises(ValueError, match=r"lacks the column\(s\) 'b', 'f'"):
+        fitted(frame).encode(frame.drop(columns=["b", "f"]))
+    with pytest.raises(ValueError, match=r"lacks the column\(s\) 'a'"):
+        fitted(frame.drop(columns="a"))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinities_name_column_and_row(frame, value):
+    encoder = fitted(frame)
+    frame.loc[17, "b"] = value
+    with pytest.raises(ValueError, match=r"Column 'b' has an infinite value \(first: row 17\)"):
+        encoder.encode(frame)
+    with pytest.raises(ValueError, match=r"Column 'b' has an infinite value \(first: row 17\)"):
+        fitted(frame.iloc[10:])
+
+
+def test_text_in_a_numeric_column_is_named(frame):
+    encoder = fitted(frame)
+    with pytest.raises(ValueError, match=r"Column 'a' must be numeric, got .*'much'"):
+        encoder.encode(frame.assign(a="much"))
+    assert torch.equal(encoder.encode(frame.assign(i=frame["i"].astype(str))), encoder.encode(frame))
+
+
+def test_nothing_to_fit_on(frame):
+    with pytest.raises(ValueError, match="no rows to fit"):
+        fitted(frame.iloc[:0])
+    with pytest.raises(ValueError, match="Column 'b' has no value in the training rows"):
+        fitted(frame.assign(b=np.nan))
+    with pytest.raises(ValueError, match="`max_categories` must be >= 1"):
+        TableEncoder([], ["c"], max_categories=0)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e300, -1e-300, 123456789.123])
+def test_a_constant_column_is_zero(value):
+    encoder = TableEncoder(["a"], []).fit(pd.DataFrame({"a": [value] * 1001}))
+    assert encoder.encode(pd.DataFrame({"a": [value, np.nan, 5.0]})).tolist() == [[0.0], [0.0], [0.0]]
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e300, 1e307])
+def test_any_scale_is_standardised_alike(scale):
+    values = np.random.default_rng(0).uniform(-1, 1, 500)
+    plain = TableEncoder(["a"], []).fit(pd.DataFrame({"a": values})).encode(pd.DataFrame({"a": values}))
+    frame = pd.DataFrame({"a": values * scale})
+    encoder = TableEncoder(["a"], [])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encoded = encoder.fit(frame).encode(frame)
+    torch.testing.assert_close(encoded, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_the_largest_doubles_stay_finite():
+    frame = pd.DataFrame({"a": [1.7e308, -1.7e308, 0.0]})
+    assert TableEncoder(["a"], []).fit(frame).encode(frame)[:, 0].sign().tolist() == [1, -1, 0]
+
+
+def test_huge_identifiers_do_not_fail():
+    frame = pd.DataFrame({"a": np.array([2**53 + 1, 2**62, -(2**62)], dtype=np.int64)})
+    encoded = TableEncoder(["a"], []).fit(frame).encode(frame)
+    assert encoded.isfinite().all()
+    assert encoded[2] < encoded[0] < encoded[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([1, None, 3], "Int64"),
+        ([1.0, None, 3.0], "Float64"),
+        ([1, None, 3], object),
+        (["1", None, "3"], "string"),
+        ([1.0, np.nan, 3.0], "float32"),
+    ],
+)
+def test_every_kind_of_number(values, dtype):
+    frame = pd.DataFrame({"a": pd.Series(values, dtype=dtype)})
+    sd = np.std([1, 2, 3])
+    expected = [[-1 / sd, 0], [0, 1], [1 / sd, 0]]
+    np.testing.assert_allclose(TableEncoder(["a"], []).fit(frame).encode(frame), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([True, False, None, True], object),
+        ([True, False, None, True], "boolean"),
+        (["True", "False", None, "True"], "category"),
+        (["True", "False", None, "True"], "string"),
+        (["True", "False", None, "True"], object),
+    ],
+)
+def test_every_kind_of_category(values, dtype):
+    encoder = TableEncoder([], ["c"]).fit(pd.DataFrame({"c": [True, True, False, None]}))
+    assert encoder.categories == {"c": ["True", "False", None]}
+    assert encoder.encode(pd.DataFrame({"c": pd.Series(values, dtype=dtype)}))[:, 0].tolist() == [1, 2, 3, 1]
+
+
+def test_unused_categories_of_a_category_column_get_no_code():
+    frame = pd.DataFrame({"c": pd.Categorical(["a", "b", "b"], categories=["z", "a", "b"])})
+    assert TableEncoder([], ["c"]).fit(frame).categories == {"c": ["b", "a"]}
+
+
+def test_values_of_the_same_text_are_one_category():
+    frame = pd.DataFrame({"c": pd.Series([1, "1", "x", 1], dtype=object)})
+    encoder = TableEncoder([], ["c"]).fit(frame)
+    assert encoder.categories == {"c": ["1", "x"]}
+    assert encoder.encode(frame)[:, 0].tolist() == [1, 1, 2, 1]
+
+
+def test_zero_rows_and_zero_columns(frame):
+    assert fitted(frame).encode(frame.iloc[:0]).shape == (0, 7)
+    assert TableEncoder(["a"], []).fit(frame).encode(frame).shape == (400, 1)
+    assert TableEncoder([], ["c"]).fit(frame).encode(frame).shape == (400, 1)
+
+
+def test_a_hundred_thousand_categories():
+    frame = pd.DataFrame({"c": [f"v{i}" for i in range(100_000)]})
+    encoder = TableEncoder([], ["c"], max_categories=200_000).fit(frame)
+    assert encoder.encode(frame)[:, 0].tolist() == list(range(1, 100_001))
+    assert TableEncoder([], ["c"]).fit(frame).cardinalities == [255]
+
+
+def test_state_round_trip(frame):
+    encoder = fitted(frame)
+    record = json.loads(json.dumps(encoder.get_extra_state()))
+    again = TableEncoder([], [])
+    again.set_extra_state(record)
+    for name, value in encoder.named_buffers():
+        again.register_buffer(name, value.clone())
+    assert torch.equal(again.encode(frame), encoder.encode(frame))
+    assert (again.num_dense, again.cardinalities) == (encoder.num_dense, encoder.cardinalities)
+    loaded = TableEncoder(["a", "b", "i"], ["c", "d", "f"])
+    loaded.load_state_dict(encoder.state_dict())
+    assert torch.equal(loaded.encode(frame), encoder.encode(frame))
+
+
+def test_a_file_read_in_chunks_gives_the_same_rows(tmp_path, frame):
+    write_table([frame], tmp_path / "t.csv")
+    whole = read_table(tmp_path / "t.csv")
+    encoder = fitted(whole)
+    chunks = iterate_table(tmp_path / "t.csv", numbers=encoder.numeric, text=["c", "d"], booleans=["f"], chunk_rows=33)
+    assert torch.equal(torch.cat([encoder.encode(chunk) for chunk in chunks]), encoder.encode(whole))
+    assert torch.equal(encoder.encode(whole), fitted(frame).encode(frame))
+
+
+def test_forward_on_raw_tensors_of_any_device(frame, device):
+    encoder = fitted(frame)
+    expected = encoder.encode(frame)
+    numbers = torch.tensor(frame[["a", "b", "i"]].to_numpy(dtype=float))
+    encoder.to(device)
+    encoded = encoder(numbers.to(device), expected[:, 4:].to(device))
+    assert encoded.device.type == device.type
+    torch.testing.assert_close(encoded.cpu(), expected, rtol=1e-6, atol=1e-6)
+    assert encoder.encode(frame).device.type == device.type

@@ -1,0 +1,58 @@
+"""Run by ``test_ddp.py`` as a real script: a few steps on some ranks, then the figures of all validation rows."""
+
+import json
+import sys
+from pathlib import Path
+
+import lightning as L
+import torch
+
+from imbalance_torch.losses import FocalLoss
+from imbalance_torch.models import MLP
+from imbalance_torch.resampling import SMOTE, BatchOversampler
+from imbalance_torch.samplers import RotatingUnderSampler
+from imbalance_torch.training import ImbalancedClassifier, TabularDataModule
+
+
+def main(file: str, devices: int, steps: int, output: str) -> None:
+    torch.manual_seed(0)
+    data = TabularDataModule(
+        file, "cancelled", time="scheduled_departure", batch_size=64 // devices, sampler=RotatingUnderSampler
+    )
+    data.setup()
+    network = MLP(data.num_dense, data.cardinalities, dropout=0.0)
+    module = ImbalancedClassifier(
+        network,
+        FocalLoss(gamma=1.0),
+        task="binary",
+        resampler=BatchOversampler(SMOTE(random_state=0), target_ratio=0.5) if steps else None,
+        optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+    )
+    trainer = L.Trainer(
+        accelerator="cpu",
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        max_steps=steps,
+        max_epochs=-1,
+        num_sanity_val_steps=0,
+        limit_val_batches=0 if steps else None,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    if steps:
+        trainer.fit(module, datamodule=data)
+        figures = {
+            "rank": trainer.global_rank,
+            "prior": module.prior.tolist(),
+            "train_prior": module.train_prior.tolist(),
+            "weights": float(sum(p.double().square().sum() for p in network.parameters())),
+        }
+    else:
+        figures = trainer.validate(module, datamodule=data, verbose=False)[0]
+    Path(f"{output}.{trainer.global_rank}").write_text(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
