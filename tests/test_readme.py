@@ -17,7 +17,13 @@ def test_there_are_three_short_quick_starts():
     assert [len(block.splitlines()) for block in BLOCKS if len(block.splitlines()) > 12] == []
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["loss", "sampler", "trainer"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(block, id=name, marks=[pytest.mark.slow] if name == "trainer" else [])
+        for name, block in zip(["loss", "sampler", "trainer"], BLOCKS, strict=True)
+    ],
+)
 def test_the_block_runs(block, tmp_path):
     result = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

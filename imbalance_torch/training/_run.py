@@ -150,9 +150,16 @@ def score(model: str | Path, file: str | Path, output: str | Path, *, keep: Sequ
     """
     detector = TabularModel.load(model)
     encoder = detector.encoder
-    booleans = {name for name, values in encoder.categories.items() if {*values} <= {None, "True", "False"}}
+    categories = {name: {*values} for name, values in encoder.categories.items()}
+    booleans = [
+        name for name, values in categories.items() if values & {"True", "False"} and values <= {None, "True", "False"}
+    ]
     chunks = iterate_table(
-        file, numbers=encoder.numeric, text=[name for name in encoder.categorical if name not in booleans]
+        file,
+        numbers=encoder.numeric,
+        text=[name for name in encoder.categorical if name not in booleans],
+        booleans=booleans,
+        columns=[*encoder.numeric, *encoder.categorical, *keep],
     )
     with waiting("scoring"):
         return write_table(_scored(detector, chunks, keep), output)
