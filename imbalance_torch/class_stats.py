@@ -10,6 +10,8 @@ from torch import Tensor
 
 from imbalance_torch._checks import check_choice, check_int, check_number
 
+__all__ = ["class_counts", "class_weights", "sample_weights"]
+
 SCHEMES = ("balanced", "inverse", "inverse_sqrt", "power", "effective", "median")
 
 

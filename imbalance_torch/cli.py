@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -61,9 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _guarded(command: Callable[[], None], *, debug: bool) -> int:
     try:
         command()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         _complain("interrupted. A run goes on with `imbalance-torch resume DIR`.")
         return 130
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has seen enough; what is left in the buffer must not raise at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ArithmeticError as error:
         if debug:
             raise
@@ -167,7 +172,10 @@ def _names(text: str) -> list[str]:
 
 
 def _numbers(text: str) -> list[float]:
-    return [float(number) for number in text.split(",")]
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers such as 0.6,0.2,0.2, got {text!r}") from None
 
 
 def _data_options(namespace: argparse.Namespace) -> DataOptions:

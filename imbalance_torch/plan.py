@@ -9,6 +9,8 @@ from typing import Any, TypeAlias, TypeVar
 from imbalance_torch._checks import check_int
 
 SamplingStrategy: TypeAlias = "str | float | Mapping[Any, int] | Callable[[Any], Mapping[Any, int]]"
+__all__ = ["SamplingStrategy", "largest_remainder", "resolve_over_sampling", "resolve_under_sampling"]
+
 Label = TypeVar("Label", bound=Hashable)
 
 _NAMES = ("all", "auto", "majority", "minority", "not majority", "not minority")

@@ -11,6 +11,8 @@ from imbalance_torch._checks import check_floating
 from imbalance_torch._reduction import widen
 from imbalance_torch.class_stats import to_tensor
 
+__all__ = ["adjust_logits", "init_prior_bias_"]
+
 Head = TypeVar("Head", bound=nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
 
 

@@ -134,6 +134,8 @@ def test_unreadable_files(content, name, message, tmp_path, capsys):
         (["evaluate", "nowhere", "TABLE"], "is not a model directory"),
         (["score", "nowhere", "TABLE", "-o", "s.csv"], "is not a model directory"),
         (["fit", "--allow-import"], "needs the name of a package"),
+        (["fit", "--config", "missing.yaml"], "missing.yaml"),
+        (["train", "TABLE", "--target", "canceled", "-o", "run"], "Did you mean 'cancelled'?"),
     ],
 )
 def test_bad_arguments_exit_2(words, message, table, tmp_path, capsys, monkeypatch):
@@ -185,6 +187,12 @@ def test_help_is_quick_and_a_pipe_gets_plain_text(table, tmp_path):
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
     assert "Tip" not in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(table):
+    command = f"{sys.executable} -m imbalance_torch inspect {table} --target cancelled | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(("names", "folder"), [([*RECIPES], "recipes"), (["ddp", "fast", "gpu"], "overlays")])
@@ -239,10 +247,11 @@ def test_yaml_keys_and_imports_are_checked(override, message, tmp_path, capsys):
     file = tmp_path / "bad.yaml"
     file.write_text(yaml.safe_dump(override))
     recipe = str(ROOT / "configs/recipes/baseline.yaml")
-    with pytest.raises(SystemExit) as stop:
-        _lightning(["fit", "--config", recipe, "--config", str(file)], tmp_path)
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
+    assert _lightning(["fit", "--config", recipe, "--config", str(file)], tmp_path) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_allow_import_opts_in(table, tmp_path, capsys, monkeypatch):
@@ -253,10 +262,8 @@ def test_allow_import_opts_in(table, tmp_path, capsys, monkeypatch):
     configs = [str(ROOT / "configs" / part) for part in ("recipes/baseline.yaml", "overlays/fast.yaml")]
     words = ["fit", "--config", configs[0], "--config", configs[1], "--model.loss", "my_losses.Mine"]
     words += ["--data.source", str(table), "--data.target", "cancelled"]
-    with pytest.raises(SystemExit) as stop:
-        _lightning(words, tmp_path / "a")
-    assert stop.value.code == 2
-    capsys.readouterr()
+    assert _lightning(words, tmp_path / "a") == 2
+    assert "--allow-import my_losses" in capsys.readouterr().err
     assert _lightning([*words, "--allow-import", "my_losses"], tmp_path / "b") == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -146,10 +147,10 @@ def _check_names(frame: pd.DataFrame) -> None:
 
 def _check_column(frame: pd.DataFrame, name: str) -> None:
     if name not in frame.columns:
-        known = ", ".join(map(str, frame.columns[:20]))
-        raise ValueError(
-            f"There is no column {name!r}. The columns are: {known}{', ...' if frame.shape[1] > 20 else ''}."
-        )
+        known = [str(column) for column in frame.columns]
+        hint = "".join(f" Did you mean {near!r}?" for near in difflib.get_close_matches(str(name), known, n=1))
+        shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+        raise ValueError(f"There is no column {name!r}.{hint} The columns are: {shown}.")
 
 
 def _missing_labels(column: pd.Series) -> str:

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Adapters to other libraries (scikit-learn, imbalanced-learn, Hugging Face, Ray); none exists yet."""

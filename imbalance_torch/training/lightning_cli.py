@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,21 +71,28 @@ def run(arguments: list[str]) -> LightningCLI:
             torchmetrics and chosen parts of Lightning are imported.
 
     Raises:
-        SystemExit: code 2, for an unknown key, a class outside the allow-list or a wrong value.
+        ValueError: an unknown key, a class outside the allow-list or a wrong value.
     """
     words, extra = _split_flag(arguments)
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*ALLOWED_IMPORTS, *extra])
     defaults: dict[str, Any] = {"callbacks": [StopOnNonFiniteLoss(), RandomState()], "enable_model_summary": False}
-    with quiet_lightning():
-        return _Cli(
-            ImbalancedClassifier,
-            TabularDataModule,
-            args=words,
-            seed_everything_default=0,
-            trainer_defaults=defaults,
-            auto_configure_optimizers=False,
-            save_config_kwargs={"overwrite": True},
-        )
+    try:
+        with quiet_lightning():
+            return _Cli(
+                ImbalancedClassifier,
+                TabularDataModule,
+                args=words,
+                seed_everything_default=0,
+                trainer_defaults=defaults,
+                auto_configure_optimizers=False,
+                save_config_kwargs={"overwrite": True},
+                parser_kwargs={"exit_on_error": False, words[0]: {"exit_on_error": False}},
+            )
+    except ArgumentError as error:
+        text = " ".join(str(error).split())
+        denied = re.search(r"Importing '(\w+)[\w.]*' is not allowed", text)
+        hint = f"Trust it with {_FLAG} {denied[1]}." if denied else f"See `imbalance-torch {words[0]} --help`."
+        raise ValueError(f"{text.partition(' Add the import path')[0]} {hint}") from error
 
 
 def _split_flag(arguments: list[str]) -> tuple[list[str], list[str]]:
