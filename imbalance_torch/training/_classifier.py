@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DistributedSampler, RandomSampler, SequentialSampler
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import (
     BinaryAUROC,
@@ -30,6 +31,7 @@ from imbalance_torch.samplers import labels_of
 from imbalance_torch.training._posterior import initial_prior, log_posterior
 
 Task = Literal["binary", "multiclass", "multilabel"]
+_UNIFORM = (RandomSampler, SequentialSampler, DistributedSampler)
 _HEADS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -186,8 +188,8 @@ class ImbalancedClassifier(L.LightningModule):
             )
             return
         prior = counts.to(self.prior) / counts.sum(-1, keepdim=True).to(self.prior)
-        train_prior = getattr(getattr(loader, "sampler", None), "effective_prior", None)
-        train_prior = prior if train_prior is None else train_prior.to(prior)
+        fed = _fed_shares(loader)
+        train_prior = prior if fed is None else fed.to(prior)
         if self.resampler is not None:
             train_prior = self.resampler.effective_prior(train_prior).to(prior)
         self.prior.copy_(prior)
@@ -280,6 +282,21 @@ def _unpack(batch: Any) -> tuple[Any, Tensor]:
     if isinstance(batch, Mapping):
         return batch["x"], batch["y"]
     return batch[0], batch[1]
+
+
+def _fed_shares(loader: Any) -> Tensor | None:
+    samplers = [getattr(loader, "sampler", None), getattr(getattr(loader, "batch_sampler", None), "sampler", None)]
+    for sampler in samplers:
+        if hasattr(sampler, "effective_prior"):
+            return sampler.effective_prior  # type: ignore[no-any-return,union-attr]
+    unknown = [sampler for sampler in samplers if sampler is not None and not isinstance(sampler, _UNIFORM)]
+    if unknown:
+        warnings.warn(
+            f"{type(unknown[0]).__name__} does not say which class shares it feeds: probabilities are corrected as if "
+            "it fed those of the data. Use a sampler of imbalance_torch.samplers, or give it an `effective_prior`.",
+            stacklevel=1,
+        )
+    return None
 
 
 def _tensors(loader: Any) -> Sequence[Tensor] | None:

@@ -7,7 +7,7 @@ import lightning as L
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset, WeightedRandomSampler
 
 from imbalance_torch.losses import ClassWeightedCrossEntropyLoss, FocalLoss, SigmoidFocalLoss
 from imbalance_torch.resampling import SMOTE, BatchOversampler
@@ -100,6 +100,22 @@ def test_sampling_is_undone(sampler):
     run_fit(module, loader, max_steps=200)
     assert module.train_prior[1] > 0.15
     assert module.probabilities(module(torch.zeros(1, 3))).item() == pytest.approx(0.125, rel=0.06)
+
+
+def test_a_batch_sampler_states_its_shares_too(binary):
+    x, y = binary
+    sampler = ClassBalancedSampler(y, batch_size=64).as_batch_sampler()
+    module = ImbalancedClassifier(nn.Linear(4, 2), nn.CrossEntropyLoss(), task="binary")
+    run_fit(module, DataLoader(TensorDataset(x, y), batch_sampler=sampler))
+    assert module.train_prior.tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_a_sampler_that_keeps_its_shares_to_itself_is_named(binary):
+    x, y = binary
+    sampler = WeightedRandomSampler(torch.ones(600) + 8 * y, 600)
+    module = ImbalancedClassifier(nn.Linear(4, 2), nn.CrossEntropyLoss(), task="binary")
+    with pytest.warns(UserWarning, match="WeightedRandomSampler does not say which class shares"):
+        run_fit(module, DataLoader(TensorDataset(x, y), batch_size=64, sampler=sampler))
 
 
 def test_oversampling_is_undone_and_happens_only_while_training(binary):
