@@ -64,7 +64,7 @@ def _guarded(command: Callable[[], None], *, debug: bool) -> int:
         command()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        _complain("interrupted. A run goes on with `imbalance-torch resume DIR`.")
+        _complain("interrupted. A training run goes on with `imbalance-torch resume DIR`.")
         return 130
     except BrokenPipeError:
         # The reader of our output, such as `head`, has seen enough; what is left in the buffer must not raise at exit.

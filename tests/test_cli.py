@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +127,8 @@ def test_unreadable_files(content, name, message, tmp_path, capsys):
         (["train", "TABLE", *FAST, "-o", "run", "--sampler", "balance"], "Did you mean 'balanced'?"),
         (["train", "TABLE", *FAST, "-o", "run", "--threshold", "balanced"], "Did you mean 'balanced_accuracy'?"),
         (["train", "TABLE", *FAST, "-o", "run", "--threshold", "cost:FX=1"], "cost:FN=10,FP=1"),
+        (["train", "TABLE", *FAST, "-o", "run", "--threshold", "cost:FN=-1"], "both > 0"),
+        (["compare", "TABLE", *FAST, "-o", "TABLE"], "is a file"),
         (["train", "TABLE", *FAST, "-o", "run", "--split", "0.5,0.5,0.5"], "sum to 1"),
         (["train", "TABLE", *FAST, "-o", "run", "--max-steps", "0"], "`max_steps` must be >= 1"),
         (["train", "TABLE", *FAST, "-o", "run", "--device", "tpu"], "`device` must be one of"),
@@ -176,6 +180,47 @@ def test_a_loss_that_is_not_finite_stops_with_3(table, tmp_path, capsys):
     assert main(words) == 3
     assert "loss became" in capsys.readouterr().err
     assert not (tmp_path / "run/model").exists()
+
+
+def test_scores_that_are_not_finite_exit_3(table, tmp_path, capsys):
+    words = ["train", str(table), *FAST, "--max-steps", "1", "--learning-rate", "1e37", "-o", str(tmp_path / "run")]
+    assert main(words) == 3
+    assert "Lower the learning rate" in capsys.readouterr().err
+
+
+def test_a_repeated_recipe_counts_once(table, tmp_path, capsys):
+    words = [
+        "compare",
+        str(table),
+        *FAST,
+        "--num-seeds",
+        "1",
+        "--recipes",
+        "focal,focal",
+        "-o",
+        str(tmp_path),
+        "--json",
+    ]
+    assert main(words) == 0
+    assert list(json.loads(capsys.readouterr().out)["techniques"]) == ["baseline", "focal"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kill", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_fit_with_their_codes_and_a_pipe_gets_no_bar(kill, code, table, tmp_path):
+    words = ["fit", "--config", str(ROOT / "configs/recipes/baseline.yaml"), "--trainer.max_steps", "1000000"]
+    words += ["--data.source", str(table), "--data.target", "cancelled", "--trainer.default_root_dir", str(tmp_path)]
+    command = [sys.executable, "-m", "imbalance_torch", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for _ in range(600):
+        if list(tmp_path.rglob("*.ckpt")):
+            break
+        time.sleep(0.1)
+    process.send_signal(kill)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert b"Epoch" not in output
+    assert b"Traceback" not in errors
 
 
 def test_help_is_quick_and_a_pipe_gets_plain_text(table, tmp_path):

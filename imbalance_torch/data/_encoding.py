@@ -92,7 +92,7 @@ class TableEncoder(nn.Module):
             empty = missing.all(axis=0)
             if empty.any():
                 name = self.numeric[int(np.argmax(empty))]
-                raise ValueError(f"Column {name!r} has no value in the training rows. Drop it.")
+                raise ValueError(f"Column {name!r} has no value in the training rows. Leave it out (`drop`).")
             low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
             unit = np.maximum(np.abs(low), np.abs(high))
             unit[unit == 0] = 1.0  # in units of the largest value no square overflows and a constant has sd 0

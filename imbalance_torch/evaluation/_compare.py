@@ -123,7 +123,7 @@ def compare(
     """
     settings = settings or Settings()
     check_int("num_seeds", num_seeds, minimum=1)
-    names = [BASELINE, *(check_choice("recipes", name, RECIPES) for name in recipes if name != BASELINE)]
+    names = list(dict.fromkeys([BASELINE, *(check_choice("recipes", name, RECIPES) for name in recipes)]))
     with waiting("reading and encoding"):
         data.setup()
     if data.num_classes != 2:

@@ -13,6 +13,7 @@ from imbalance_torch.evaluation._compare import Comparison, compare
 from imbalance_torch.evaluation._plots import figures
 from imbalance_torch.evaluation._table import COLUMNS, cells, notes
 from imbalance_torch.training import TabularDataModule
+from imbalance_torch.training._model import check_replaceable
 from imbalance_torch.training._run import write_json
 
 
@@ -26,9 +27,15 @@ def compare_into(directory: str | Path, data: TabularDataModule, **keywords: Any
 
     Returns:
         The comparison, and the path of the report.
+
+    Raises:
+        FileExistsError: the path is a file, or its ``model`` is not a model directory.
     """
-    comparison = compare(data, **{name: value for name, value in keywords.items() if value is not None})
     folder = Path(directory)
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file. Choose another output directory.")
+    check_replaceable(folder / "model")
+    comparison = compare(data, **{name: value for name, value in keywords.items() if value is not None})
     report = write_report(comparison, folder / "report.html")
     write_json(folder / "results.json", comparison.to_dict())
     comparison.best.model.card = {"test": comparison.best.scores, "settings": comparison.settings.to_dict()}

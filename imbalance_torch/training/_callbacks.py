@@ -32,6 +32,14 @@ class StopOnNonFiniteLoss(Callback):
                 "Lower the learning rate, or clip the gradient (gradient_clip_val)."
             )
 
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Refuse to overwrite the last checkpoint with weights that are not finite."""
+        for name, parameter in pl_module.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise NonFiniteLossError(
+                    f"`{name}` became NaN or infinite at step {trainer.global_step}. Lower the learning rate."
+                )
+
 
 class RandomState(Callback):
     """Save torch's random state with a checkpoint and restore it before the first step after a resume.

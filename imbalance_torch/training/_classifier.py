@@ -77,9 +77,6 @@ class ImbalancedClassifier(L.LightningModule):
         torch.Size([5, 2])
     """
 
-    prior: Tensor
-    train_prior: Tensor
-
     def __init__(
         self,
         network: nn.Module,
@@ -103,8 +100,8 @@ class ImbalancedClassifier(L.LightningModule):
         self.optimizer = optimizer
         self.scheduler = scheduler
         shape = (self.num_classes, 2) if task == "multilabel" else (self.num_classes,)
-        self.register_buffer("prior", torch.full(shape, torch.nan, dtype=torch.float64))
-        self.register_buffer("train_prior", torch.full(shape, torch.nan, dtype=torch.float64))
+        # No buffers: class shares stay float64 on the CPU whatever precision and device the trainer moves the rest to.
+        self.prior = self.train_prior = torch.full(shape, torch.nan, dtype=torch.float64)
         self._draws = {
             "seed": seed_from(getattr(getattr(resampler, "resampler", None), "random_state", None)),
             "batches": 0,
@@ -156,7 +153,9 @@ class ImbalancedClassifier(L.LightningModule):
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the corrected probabilities of one batch, (N, C); (N, L) if multi-label."""
-        x = _unpack(batch)[0] if isinstance(batch, list | tuple | dict) else batch
+        if isinstance(batch, Mapping):
+            batch = batch["x"]
+        x = batch[0] if isinstance(batch, list | tuple) else batch
         probabilities = self.probabilities(self(x))
         return torch.stack([1 - probabilities, probabilities], dim=1) if self.task == "binary" else probabilities
 
@@ -171,30 +170,38 @@ class ImbalancedClassifier(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Fit the resampler, find the class shares, start the output bias there (a resumed run has the last two)."""
+        """Fit the resampler, find the class shares, and start the output bias there unless it was trained before."""
         loader = self.trainer.train_dataloader
         if self.resampler is not None and not self.resampler.is_fitted:
             if self.resampler.columns is None:
                 self.resampler.columns = getattr(self.trainer.datamodule, "interpolated_columns", None)  # type: ignore[attr-defined]
             self.resampler.fit(*_training_tensors(loader))
-        if not self.prior.isnan().any():
-            return
+        untrained = bool(self.prior.isnan().any())
         counts = self._counts(loader)
-        if counts is None:
+        if counts is None and untrained:
             warnings.warn(
                 "Probabilities will not be corrected for the loss and the sampler: the class counts of the training "
                 "data are unknown. Pass `class_counts` to ImbalancedClassifier.",
                 stacklevel=1,
             )
+        if counts is None:
             return
         prior = counts.to(self.prior) / counts.sum(-1, keepdim=True).to(self.prior)
         fed = _fed_shares(loader)
         train_prior = prior if fed is None else fed.to(prior)
         if self.resampler is not None:
             train_prior = self.resampler.effective_prior(train_prior).to(prior)
-        self.prior.copy_(prior)
-        self.train_prior.copy_(train_prior)
-        self._start_bias()
+        self.prior, self.train_prior = prior, train_prior
+        if untrained:
+            self._start_bias()
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        """Return the class shares: part of ``state_dict``, but never cast or moved."""
+        return {"prior": self.prior, "train_prior": self.train_prior}
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        """Take over the class shares of a ``state_dict``."""
+        self.prior, self.train_prior = state["prior"].cpu(), state["train_prior"].cpu()
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Add synthetic rows to a training batch, drawn from (seed, batch, rank): a resumed run draws the same ones."""

@@ -102,7 +102,11 @@ def fit(
     """
     checkpoint = None if directory is None else directory / "checkpoints" / "last.ckpt"
     if resume and (checkpoint is None or not checkpoint.is_file()):
-        raise FileNotFoundError(f"There is no checkpoint {checkpoint}. Start the run again with `train`.")
+        raise FileNotFoundError(
+            f"There is no checkpoint {checkpoint}: the run ended before its first. Delete {directory} and train again."
+        )
+    if resume:
+        _check_readable(checkpoint)
     x, y = data.rows("train")
     sampler = settings.technique.build_sampler(y, batch_size=settings.batch_size, seed=settings.seed)
     callbacks: list[Callback] = [StopOnNonFiniteLoss(), RandomState(), progress or StepProgress()]
@@ -116,7 +120,7 @@ def fit(
                 enable_version_counter=False,
             )
         )
-    with _own_random_state(settings.seed), quiet_lightning():
+    with _own_random_state(settings.seed), quiet_lightning(), signals_as_exceptions():
         classifier, network = _build(data, settings)
         trainer = L.Trainer(
             accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[settings.device],
@@ -129,18 +133,12 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        try:
-            trainer.fit(
-                classifier,
-                TensorLoader(x, y, batch_size=settings.batch_size, sampler=sampler),
-                ckpt_path=checkpoint if resume else None,
-                weights_only=True,
-            )
-        except SIGTERMException as stop:
-            raise SystemExit(143) from stop
-        except SystemExit as stop:
-            # The trainer turns Ctrl-C into exit code 1.
-            raise KeyboardInterrupt from stop
+        trainer.fit(
+            classifier,
+            TensorLoader(x, y, batch_size=settings.batch_size, sampler=sampler),
+            ckpt_path=checkpoint if resume else None,
+            weights_only=True,
+        )
     return TabularModel(
         data.schema,
         data.encoder,
@@ -182,6 +180,26 @@ def _own_random_state(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(mix(seed))
         yield
+
+
+def _check_readable(checkpoint: Any) -> None:
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{checkpoint} is damaged and cannot be resumed ({error}). Train again.") from error
+
+
+@contextmanager
+def signals_as_exceptions() -> Iterator[None]:
+    """Turn what the trainer makes of SIGTERM and Ctrl-C back into ``SystemExit(143)`` and ``KeyboardInterrupt``."""
+    try:
+        yield
+    except SIGTERMException as stop:
+        raise SystemExit(143) from stop
+    except SystemExit as stop:
+        if stop.code != 1:
+            raise
+        raise KeyboardInterrupt from stop
 
 
 @contextmanager

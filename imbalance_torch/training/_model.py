@@ -20,6 +20,7 @@ from torch import Tensor
 import imbalance_torch
 from imbalance_torch._checks import check_choice
 from imbalance_torch.data import Schema, TableEncoder
+from imbalance_torch.training._callbacks import NonFiniteLossError
 from imbalance_torch.training._classifier import ImbalancedClassifier
 from imbalance_torch.training._registry import LOSSES, NETWORKS
 
@@ -54,10 +55,17 @@ class TabularModel:
 
     @torch.inference_mode()
     def logits(self, x: Tensor, *, batch_size: int = 65_536) -> Tensor:
-        """Return the raw logits of encoded rows, (N, C)."""
+        """Return the raw logits of encoded rows, (N, C).
+
+        Raises:
+            NonFiniteLossError: some of them are not finite.
+        """
         self.classifier.eval()
         device = self.classifier.device
-        return torch.cat([self.classifier(rows.to(device)).cpu() for rows in torch.split(x, batch_size)])
+        logits = torch.cat([self.classifier(rows.to(device)).cpu() for rows in torch.split(x, batch_size)])
+        if not torch.isfinite(logits).all():
+            raise NonFiniteLossError("The network gives scores that are not finite. Lower the learning rate.")
+        return logits
 
     @torch.inference_mode()
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -97,13 +105,19 @@ class TabularModel:
         return result
 
     def save(self, directory: str | Path) -> Path:
-        """Write the model directory; it appears whole or not at all, and replaces an older model."""
+        """Write the model directory; it appears whole or not at all, and replaces an older model.
+
+        Raises:
+            FileExistsError: the path holds something else than a model.
+        """
         target = Path(directory)
+        check_replaceable(target)
         part = target.with_name(f".{target.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         tensors = {f"encoder.{name}": value for name, value in self.encoder.named_buffers()}
         tensors |= {f"network.{name}": value for name, value in self.classifier.network.state_dict().items()}
+        tensors |= {f"loss.{name}": value for name, value in self.classifier.loss.named_buffers()}
         tensors |= {"prior": self.classifier.prior, "train_prior": self.classifier.train_prior}
         contents = {
             "model.safetensors": save_tensors({name: value.contiguous().cpu() for name, value in tensors.items()}),
@@ -112,9 +126,12 @@ class TabularModel:
         contents |= {"manifest.json": _manifest(contents), "MODEL_CARD.md": self._card().encode()}
         for name, content in contents.items():
             (part / name).write_bytes(content)
+        old = target.with_name(f".{target.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(old)
         part.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
         return target
 
     @classmethod
@@ -143,8 +160,9 @@ class TabularModel:
         loss = LOSSES[check_choice("loss", record["loss"], LOSSES)](counts)
         task = "binary" if len(counts) == 2 else "multiclass"
         classifier = ImbalancedClassifier(network, loss, task=task, class_counts=counts)  # type: ignore[arg-type]
-        classifier.prior.copy_(tensors["prior"])
-        classifier.train_prior.copy_(tensors["train_prior"])
+        classifier.set_extra_state(tensors)
+        for name, buffer in loss.named_buffers():
+            buffer.copy_(tensors[f"loss.{name}"])
         return cls(
             Schema(**record["schema"]),
             encoder,
@@ -192,6 +210,16 @@ class TabularModel:
             *(f"- {name}: {value}" for name, value in self.card.items()),
         ]
         return "\n".join(lines) + "\n"
+
+
+def check_replaceable(directory: Path) -> None:
+    """Raise when ``directory`` exists and holds something else than a model."""
+    if directory.exists() and not (directory / "manifest.json").is_file():
+        if directory.is_dir() and not any(directory.iterdir()):
+            return
+        raise FileExistsError(
+            f"{directory} exists and is not a model directory. Move it away, or choose another output."
+        )
 
 
 def _json(record: object) -> bytes:

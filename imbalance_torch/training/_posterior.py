@@ -14,7 +14,7 @@ def log_posterior(loss: nn.Module, logits: Tensor, prior: Tensor, train_prior: T
     Softmax logits (N, C) give log p(c|x); sigmoid logits of any other shape give log p(1|x).
     """
     if isinstance(loss, nn.CrossEntropyLoss):
-        loss = FocalLoss(loss.weight, gamma=0.0)
+        loss = FocalLoss(loss.weight, gamma=0.0, label_smoothing=loss.label_smoothing)
     elif isinstance(loss, nn.BCEWithLogitsLoss):
         loss = SigmoidFocalLoss(gamma=0.0, pos_weight=loss.pos_weight)
     if not hasattr(loss, "log_posterior"):

@@ -60,6 +60,10 @@ class Technique:
         """Build the resampler that tops up the training batches, or None."""
         if self.resampler is None:
             return None
+        if not columns:
+            raise ValueError(
+                f"`resampler` {self.resampler!r} needs numeric columns, the table has none. Use sampler='balanced'."
+            )
         return BatchOversampler(
             RESAMPLERS[self.resampler](random_state=seed), target_ratio=MODERATE_RATIO, columns=columns
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imbalance_torch._checks import check_choice
-from imbalance_torch.data import iterate_table, read_table, write_table
+from imbalance_torch._checks import check_choice, require
+from imbalance_torch.data import iterate_table, write_table
 from imbalance_torch.decision import (
     threshold_for_balanced_accuracy,
     threshold_for_cost,
@@ -82,6 +83,10 @@ def train(options: DataOptions, settings: Settings, output: str | Path, *, thres
         raise FileExistsError(f"{directory} is not empty. Choose another directory, or `resume` the run in it.")
     parse_threshold(threshold)
     data = _prepared(options)
+    if data.num_classes > 2 and threshold != "f1":
+        raise ValueError(
+            f"`threshold` is for two classes, the target has {data.num_classes}: the likeliest class wins."
+        )
     record = {
         "data": {**options.__dict__, "source": _absolute(options.source)},
         "fingerprint": options.fingerprint(),
@@ -90,7 +95,11 @@ def train(options: DataOptions, settings: Settings, output: str | Path, *, thres
     }
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / "run.json", record)
-    return _finish(fit(data, settings, directory=directory), data, settings, threshold, directory)
+    try:
+        return _finish(fit(data, settings, directory=directory), data, settings, threshold, directory)
+    except (TypeError, ValueError):
+        shutil.rmtree(directory)
+        raise
 
 
 def resume(output: str | Path) -> dict[str, float]:
@@ -104,7 +113,7 @@ def resume(output: str | Path) -> dict[str, float]:
 
     Raises:
         FileNotFoundError: no run or no checkpoint there.
-        ValueError: the data have changed since the run began.
+        ValueError: the data have changed since the run began, or the run's files are damaged.
     """
     directory = Path(output)
     if not (directory / "run.json").is_file():
@@ -112,11 +121,13 @@ def resume(output: str | Path) -> dict[str, float]:
     if (directory / "metrics.json").is_file():
         finished: dict[str, float] = json.loads((directory / "metrics.json").read_text())
         return finished
-    record = json.loads((directory / "run.json").read_text())
-    options = DataOptions(**record["data"])
+    try:
+        record = json.loads((directory / "run.json").read_text())
+        options, settings = DataOptions(**record["data"]), Settings.from_dict(record["settings"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{directory / 'run.json'} is damaged ({error}). Train again.") from error
     if options.fingerprint() != record["fingerprint"]:
         raise ValueError(f"{options.source} has changed since the run began. Restore the file, or train anew.")
-    settings = Settings.from_dict(record["settings"])
     data = _prepared(options)
     model = fit(data, settings, directory=directory, resume=True)
     return _finish(model, data, settings, record["threshold"], directory)
@@ -129,7 +140,9 @@ def evaluate(model: str | Path, file: str | Path) -> dict[str, float]:
         ValueError: the model is damaged, or the file lacks a column or has unknown labels.
     """
     detector = TabularModel.load(model)
-    frame = read_table(file)
+    schema = detector.schema
+    chunks = _typed_chunks(detector, file, [schema.target], text=isinstance(schema.classes[0], str))
+    frame = require("pandas", extra="train").concat(chunks, ignore_index=True)
     target = torch.from_numpy(detector.schema.encode_target(frame))
     if bool((target == target[0]).all()):
         raise ValueError(f"{file} has rows of one class only; the figures need at least two.")
@@ -149,20 +162,29 @@ def score(model: str | Path, file: str | Path, output: str | Path, *, keep: Sequ
         The number of rows.
     """
     detector = TabularModel.load(model)
-    encoder = detector.encoder
+    if clash := sorted({*keep} & {"score", "probability", "decision"}):
+        raise ValueError(f"`keep` names {clash[0]!r}, which is a column of the output.")
+    chunks = _typed_chunks(detector, file, dict.fromkeys(keep))
+    with waiting("scoring"):
+        return write_table(_scored(detector, chunks, list(dict.fromkeys(keep))), output)
+
+
+def _typed_chunks(
+    model: TabularModel, file: str | Path, extra: Iterable[str], *, text: bool = False
+) -> Iterator[pd.DataFrame]:
+    """Read the model's columns with its own types, so that a CSV scores as the table it was trained on."""
+    encoder = model.encoder
     categories = {name: {*values} for name, values in encoder.categories.items()}
     booleans = [
         name for name, values in categories.items() if values & {"True", "False"} and values <= {None, "True", "False"}
     ]
-    chunks = iterate_table(
+    return iterate_table(
         file,
         numbers=encoder.numeric,
-        text=[name for name in encoder.categorical if name not in booleans],
+        text=[name for name in encoder.categorical if name not in booleans] + [*extra] * text,
         booleans=booleans,
-        columns=[*encoder.numeric, *encoder.categorical, *keep],
+        columns=[*encoder.numeric, *encoder.categorical, *extra],
     )
-    with waiting("scoring"):
-        return write_table(_scored(detector, chunks, keep), output)
 
 
 def parse_threshold(text: str) -> Any:
@@ -186,8 +208,8 @@ def parse_threshold(text: str) -> Any:
             fn, fp = values.pop("FN"), values.pop("FP")
         except (KeyError, ValueError):
             values = {"": 0.0}
-        if values:
-            raise ValueError(f"`threshold` by cost is written cost:FN=10,FP=1, got threshold={text!r}.")
+        if values or not (fn > 0 and fp > 0):
+            raise ValueError(f"`threshold` by cost is written cost:FN=10,FP=1 (both > 0), got threshold={text!r}.")
         return lambda p, y: threshold_for_cost(p, y, false_negative=fn, false_positive=fp)
     check_choice("threshold", text, [*THRESHOLDS, "cost:FN=...,FP=..."])
     return THRESHOLDS[text]
@@ -222,8 +244,6 @@ def _finish(
 
 def _figures(model: TabularModel, x: Tensor, y: Tensor) -> dict[str, float]:
     probabilities = model.probabilities(model.logits(x))
-    if not torch.isfinite(probabilities).all():
-        raise ArithmeticError("The network gave scores that are not finite. Lower the learning rate.")
     if model.threshold is None:
         return multiclass_scores(probabilities, y)
     return {**binary_scores(probabilities, y, threshold=model.threshold), "threshold": model.threshold}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from imbalance_torch.losses import ClassWeightedCrossEntropyLoss
 from imbalance_torch.training._callbacks import RandomState, StopOnNonFiniteLoss
 from imbalance_torch.training._classifier import ImbalancedClassifier
 from imbalance_torch.training._datamodule import TabularDataModule
-from imbalance_torch.training._fitting import quiet_lightning
+from imbalance_torch.training._fitting import quiet_lightning, signals_as_exceptions
 
 ALLOWED_IMPORTS = (
     "imbalance_torch",
@@ -75,9 +76,13 @@ def run(arguments: list[str]) -> LightningCLI:
     """
     words, extra = _split_flag(arguments)
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*ALLOWED_IMPORTS, *extra])
-    defaults: dict[str, Any] = {"callbacks": [StopOnNonFiniteLoss(), RandomState()], "enable_model_summary": False}
+    defaults: dict[str, Any] = {
+        "callbacks": [StopOnNonFiniteLoss(), RandomState()],
+        "enable_model_summary": False,
+        "enable_progress_bar": sys.stdout.isatty(),
+    }
     try:
-        with quiet_lightning():
+        with quiet_lightning(), signals_as_exceptions():
             return _Cli(
                 ImbalancedClassifier,
                 TabularDataModule,

@@ -44,6 +44,7 @@ def binary() -> tuple[torch.Tensor, torch.Tensor]:
 LOSSES = {
     "cross_entropy": (nn.CrossEntropyLoss(), 2),
     "weighted cross_entropy": (nn.CrossEntropyLoss(torch.tensor([0.5, 5.0])), 2),
+    "smoothed cross_entropy": (nn.CrossEntropyLoss(label_smoothing=0.1), 2),
     "bce": (nn.BCEWithLogitsLoss(), 1),
     "bce pos_weight": (nn.BCEWithLogitsLoss(pos_weight=torch.tensor(9.0)), 1),
     "focal": (FocalLoss(gamma=2.0), 2),
@@ -64,7 +65,7 @@ def test_probabilities_at_the_initial_bias_are_the_prior(name, binary):
     run_fit(module, DataLoader(TensorDataset(*binary), batch_size=60), max_steps=1)
     probabilities = module.probabilities(module(binary[0]))
     assert probabilities.shape == (600,)
-    if "focal" in name:
+    if "focal" in name or "smoothed" in name:
         # The bias starts at the shares, as documented; a focal optimum is flatter, so its link spreads them.
         assert (probabilities < 0.1).all()
     else:
@@ -191,6 +192,45 @@ def test_batch_forms(binary):
     module = ImbalancedClassifier(nn.Linear(4, 2), nn.CrossEntropyLoss(), task="binary", class_counts=[540, 60])
     chosen = run_fit(module, DataLoader(TensorDataset(x, y, index), batch_size=100))
     assert module.prior.tolist() == pytest.approx([0.9, 0.1])
+
+
+def test_prediction_needs_no_labels(binary):
+    x, y = binary
+    module = ImbalancedClassifier(nn.Linear(4, 2), nn.CrossEntropyLoss(), task="binary")
+    chosen = run_fit(module, DataLoader(TensorDataset(x, y), batch_size=100))
+    with quiet_lightning():
+        expected = torch.cat(chosen.predict(module, DataLoader(TensorDataset(x, y), batch_size=100)))
+        for loader in (
+            DataLoader(TensorDataset(x), batch_size=100),
+            DataLoader([{"x": row} for row in x], batch_size=100),
+        ):
+            torch.testing.assert_close(torch.cat(chosen.predict(module, loader)), expected)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
+def test_class_shares_keep_their_precision(precision, binary):
+    x, y = binary
+    loader = DataLoader(TensorDataset(x, y), batch_size=100, sampler=ClassBalancedSampler(y, batch_size=100))
+    module = ImbalancedClassifier(nn.Linear(4, 2), FocalLoss(gamma=1.0), task="binary")
+    run_fit(module, loader, loader, max_steps=12, precision=precision)
+    assert module.prior.tolist() == [0.9, 0.1]
+    assert module.prior.dtype == torch.float64
+
+
+def test_class_shares_travel_with_the_state_dict(binary):
+    module = ImbalancedClassifier(nn.Linear(4, 2), nn.CrossEntropyLoss(), task="binary")
+    run_fit(module, DataLoader(TensorDataset(*binary), batch_size=100))
+    other = ImbalancedClassifier(nn.Linear(4, 2), nn.CrossEntropyLoss(), task="binary")
+    other.load_state_dict(module.state_dict())
+    torch.testing.assert_close(other.probabilities(other(binary[0])), module.probabilities(module(binary[0])))
+
+
+def test_a_second_fit_takes_the_shares_of_the_new_data(binary):
+    x, y = binary
+    module = ImbalancedClassifier(nn.Linear(4, 2), nn.CrossEntropyLoss(), task="binary")
+    run_fit(module, DataLoader(TensorDataset(x, y), batch_size=100))
+    run_fit(module, DataLoader(TensorDataset(x, (torch.arange(600) % 4 == 0).long()), batch_size=100))
+    assert module.prior.tolist() == [0.75, 0.25]
 
 
 class _Batches:

@@ -137,6 +137,41 @@ def test_text_classes_and_booleans_from_csv(tmp_path):
     np.testing.assert_allclose(model.score(frame)["probability"], scored["probability"], rtol=1e-5)
 
 
+def test_csv_evaluates_with_the_types_of_the_training_table(tmp_path):
+    generator = np.random.default_rng(0)
+    code = generator.choice(["007", "010", "123"], size=600)
+    frame = pd.DataFrame({"code": code, "x": generator.normal(size=600), "y": (code == "007").astype(int)})
+    frame.loc[:20, "y"] = 1 - frame.loc[:20, "y"]
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    train(DataOptions(str(tmp_path / "t.parquet"), "y"), Settings(max_steps=80, batch_size=64), tmp_path / "run")
+    figures = [evaluate(tmp_path / "run/model", tmp_path / name) for name in ("t.parquet", "t.csv")]
+    assert figures[0] == pytest.approx(figures[1], rel=1e-6)
+    assert figures[1]["auroc"] > 0.9
+
+
+def test_saving_never_deletes_what_is_not_a_model(run, tmp_path):
+    model = TabularModel.load(run / "model")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="is not a model directory"):
+        model.save(tmp_path / "mine")
+    assert (tmp_path / "mine/thesis.txt").read_text() == "years of work"
+    model.save(tmp_path / "new")
+    model.save(tmp_path / "new")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["mine", "new"]
+    assert TabularModel.load(tmp_path / "new").threshold == model.threshold
+
+
+def test_the_weights_of_the_loss_are_stored(run, tmp_path, monkeypatch):
+    from imbalance_torch.losses import ClassWeightedCrossEntropyLoss
+    from imbalance_torch.training import LOSSES
+
+    expected = TabularModel.load(run / "model").classifier.loss.weight
+    monkeypatch.setitem(LOSSES, "class_weighted", lambda counts: ClassWeightedCrossEntropyLoss(torch.ones(2).double()))
+    torch.testing.assert_close(TabularModel.load(run / "model").classifier.loss.weight, expected)
+
+
 def test_three_classes(tmp_path):
     generator = np.random.default_rng(0)
     x = generator.normal(size=900)

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -114,6 +115,31 @@ def test_resume_refuses_what_it_cannot_continue(flights_csv, tmp_path, monkeypat
         resume(tmp_path / "run")
     with pytest.raises(FileExistsError, match="not empty"):
         train(_options(flights_csv), _settings("baseline"), tmp_path / "run")
+
+
+def test_damaged_runs_are_named(flights_csv, tmp_path):
+    settings = _settings("baseline", checkpoint_every=30)
+    train(_options(flights_csv), settings, tmp_path / "run")
+    (tmp_path / "run/metrics.json").unlink()
+    checkpoint = tmp_path / "run/checkpoints/last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:3000])
+    with pytest.raises(ValueError, match=r"last\.ckpt is damaged"):
+        resume(tmp_path / "run")
+    (tmp_path / "run/run.json").write_text("{")
+    with pytest.raises(ValueError, match=r"run\.json is damaged"):
+        resume(tmp_path / "run")
+
+
+def test_an_error_of_the_data_leaves_no_run(flights, tmp_path):
+    few = flights[flights["cancelled"] == 0].head(300)
+    few = few.assign(cancelled=(np.arange(300) % 60 == 0).astype(int))
+    few.to_parquet(tmp_path / "few.parquet")
+    with pytest.raises(ValueError, match="k_neighbors"):
+        train(DataOptions(str(tmp_path / "few.parquet"), "cancelled"), _settings("smote"), tmp_path / "run")
+    few[["carrier", "cancelled"]].to_parquet(tmp_path / "text.parquet")
+    with pytest.raises(ValueError, match="needs numeric columns"):
+        train(DataOptions(str(tmp_path / "text.parquet"), "cancelled"), _settings("smote"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_is_not_trained_again(flights_csv, tmp_path, monkeypatch):
