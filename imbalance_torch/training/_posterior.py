@@ -29,10 +29,11 @@ def initial_prior(loss: nn.Module, num_outputs: int, prior: Tensor, train_prior:
     after weights and sampling, minus the offset that the loss adds by itself. Shape (C,) for softmax logits and for
     one sigmoid logit, (L, 2) for several sigmoid logits.
     """
-    zeros = prior.new_zeros(1, num_outputs)
-    at_zero = log_posterior(loss, zeros, prior, train_prior)
+    device = next((buffer.device for buffer in loss.buffers()), prior.device)
+    at_zero = log_posterior(loss, prior.new_zeros(1, num_outputs, device=device), prior, train_prior)
     if at_zero is None:
         return None
+    at_zero = at_zero.to(prior.device)
     if prior.ndim == 1 and num_outputs == len(prior):
         return torch.softmax(prior.log() - at_zero[0], dim=0)
     share = torch.sigmoid(torch.logit(prior[..., 1]) - torch.logit(at_zero[0].exp()))

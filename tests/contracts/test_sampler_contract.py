@@ -343,7 +343,7 @@ def test_copies_go_on_alike(cls):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_dataloader_with_workers(cls, workers):
-    kwargs = {"multiprocessing_context": "fork"} if workers else {}
+    kwargs = {"multiprocessing_context": "fork", "timeout": 60} if workers else {}
     loader = loader_of(make(cls), num_workers=workers, **kwargs)
     sampler = make(cls)
     for _ in range(2):

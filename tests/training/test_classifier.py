@@ -1,5 +1,6 @@
 """ImbalancedClassifier with a stock Trainer: tasks, batch forms, prior correction, initial bias, bad scores."""
 
+import copy
 import warnings
 from typing import Any
 
@@ -192,6 +193,24 @@ def test_batch_forms(binary):
     module = ImbalancedClassifier(nn.Linear(4, 2), nn.CrossEntropyLoss(), task="binary", class_counts=[540, 60])
     chosen = run_fit(module, DataLoader(TensorDataset(x, y, index), batch_size=100))
     assert module.prior.tolist() == pytest.approx([0.9, 0.1])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_any_device(name, device, binary):
+    loss, outputs = LOSSES[name]
+    module = ImbalancedClassifier(
+        nn.Linear(4, outputs),
+        copy.deepcopy(loss),
+        task="binary",
+        resampler=BatchOversampler(SMOTE(random_state=0)),
+    )
+    loader = DataLoader(TensorDataset(*binary), batch_size=100)
+    accelerator = "gpu" if device.type == "cuda" else "cpu"
+    chosen = run_fit(module, loader, loader, accelerator=accelerator, devices=1, max_steps=6)
+    with quiet_lightning():
+        predicted = torch.cat(chosen.predict(module, loader))
+    assert predicted.shape == (600, 2)
+    torch.testing.assert_close(predicted.sum(1), torch.ones(600))
 
 
 def test_prediction_needs_no_labels(binary):
