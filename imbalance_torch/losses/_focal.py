@@ -11,7 +11,7 @@ from imbalance_torch._checks import check_class_vector
 from imbalance_torch._reduction import Normalizer
 from imbalance_torch.losses._arguments import check_gamma, check_nonnegative, check_options, keep
 from imbalance_torch.losses._modulator import focal_term, log_focal_slope, softmax_rest, softmax_rests
-from imbalance_torch.losses._softmax import NORMALIZERS, SoftmaxLoss, softmax_loss
+from imbalance_torch.losses._softmax import NORMALIZERS, AbstractSoftmaxLoss, softmax_loss
 from imbalance_torch.priors import along_classes
 
 
@@ -85,7 +85,7 @@ def focal_loss(
     )
 
 
-class FocalLoss(SoftmaxLoss):
+class FocalLoss(AbstractSoftmaxLoss):
     """Softmax focal loss, the module of `focal_loss`.
 
     Args:

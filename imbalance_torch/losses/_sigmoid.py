@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -77,7 +78,7 @@ def broadcast(name: str, values: Tensor, logits: Tensor) -> Tensor:
     return values.to(widen(logits).dtype)
 
 
-class SigmoidLoss(nn.Module):
+class AbstractSigmoidLoss(nn.Module, ABC):
     """Base of the sigmoid losses: holds the common arguments; a loss adds `label_loss` and `log_posterior`."""
 
     weight: Tensor | None
@@ -140,9 +141,9 @@ class SigmoidLoss(nn.Module):
             sync=self.sync_normalizer,
         )
 
+    @abstractmethod
     def label_loss(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of a positive and of a negative at each logit."""
-        raise NotImplementedError
 
     def extra_repr(self) -> str:
         """Show every argument."""

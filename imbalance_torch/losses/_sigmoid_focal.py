@@ -13,7 +13,7 @@ from imbalance_torch._checks import check_floating, check_number
 from imbalance_torch._reduction import Normalizer, widen
 from imbalance_torch.losses._arguments import check_gamma, check_nonnegative, check_options, keep
 from imbalance_torch.losses._modulator import focal_term, log_focal_slope, unsmooth
-from imbalance_torch.losses._sigmoid import NORMALIZERS, SigmoidLoss, broadcast, sigmoid_loss
+from imbalance_torch.losses._sigmoid import NORMALIZERS, AbstractSigmoidLoss, broadcast, sigmoid_loss
 from imbalance_torch.priors import label_shift
 
 
@@ -94,7 +94,7 @@ def sigmoid_focal_loss(
     )
 
 
-class SigmoidFocalLoss(SigmoidLoss):
+class SigmoidFocalLoss(AbstractSigmoidLoss):
     """Sigmoid focal loss, binary and multi-label: the module of `sigmoid_focal_loss`.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -106,7 +107,7 @@ def _check_shapes(logits: Tensor, target: Tensor) -> None:
         )
 
 
-class SoftmaxLoss(nn.Module):
+class AbstractSoftmaxLoss(nn.Module, ABC):
     """Base of the softmax losses: holds the common arguments; a loss adds `class_loss` and, if needed, `link`."""
 
     weight: Tensor | None
@@ -195,9 +196,9 @@ class SoftmaxLoss(nn.Module):
         eta = unsmooth(F.log_softmax(eta, 1), self.label_smoothing / z.shape[1])
         return F.log_softmax(eta + class_shift(z, prior, train_prior), 1).reshape(logits.shape)
 
+    @abstractmethod
     def class_loss(self, logits: Tensor, index: Tensor | None) -> Tensor:
         """Return the loss of class ``index``, or of every class."""
-        raise NotImplementedError
 
     def link(self, logits: Tensor) -> Tensor:
         """Return the log of weight times posterior, up to a constant, at which ``logits`` minimise the loss."""

@@ -11,7 +11,7 @@ from imbalance_torch._reduction import Normalizer
 from imbalance_torch.class_stats import class_counts as count_classes
 from imbalance_torch.class_stats import class_weights
 from imbalance_torch.losses._arguments import check_options
-from imbalance_torch.losses._softmax import NORMALIZERS, SoftmaxLoss, cross_entropy_of_class, softmax_loss
+from imbalance_torch.losses._softmax import NORMALIZERS, AbstractSoftmaxLoss, cross_entropy_of_class, softmax_loss
 
 
 def weighted_cross_entropy(
@@ -76,7 +76,7 @@ def weighted_cross_entropy(
     )
 
 
-class ClassWeightedCrossEntropyLoss(SoftmaxLoss):
+class ClassWeightedCrossEntropyLoss(AbstractSoftmaxLoss):
     """Cross-entropy with class weights, the module of `weighted_cross_entropy`.
 
     Args:
