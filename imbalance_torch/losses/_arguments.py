@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from imbalance_torch._checks import check_int, check_number, check_tensor
 from imbalance_torch._reduction import Normalizer, check_reduction
+
+
+class NoPosteriorError(ValueError):
+    """A loss has no exact map from its logits to the posterior."""
+
+
+def refuse_posterior(loss: nn.Module, reason: str) -> NoReturn:
+    """Raise a `NoPosteriorError` that says why and what to do instead."""
+    raise NoPosteriorError(
+        f"{type(loss).__name__} has no exact map from logits to probabilities: {reason}. "
+        "Use post-hoc calibration: fit a temperature, Platt or isotonic map on validation rows."
+    )
 
 
 def check_nonnegative(name: str, value: Tensor) -> None:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from imbalance_torch._checks import check_class_vector
 from imbalance_torch._reduction import Normalizer
 from imbalance_torch.losses._arguments import check_gamma, check_nonnegative, check_options, keep
+from imbalance_torch.losses._fast import is_fast, softmax_focal
 from imbalance_torch.losses._modulator import focal_term, log_focal_slope, softmax_rest, softmax_rests
 from imbalance_torch.losses._softmax import NORMALIZERS, AbstractSoftmaxLoss, softmax_loss
 from imbalance_torch.priors import along_classes
@@ -55,7 +56,9 @@ def focal_loss(
 
     Notes:
         p comes from the unweighted log-probability and 1 - p from the log-sum-exp of the other classes: values and
-        gradients are finite for logits up to 1e4 and any gamma, also 0 < gamma < 1. Memory O(N C); no synchronisation.
+        gradients are finite for logits up to 1e4 and any gamma, also 0 < gamma < 1. In eager mode with index targets
+        and a number gamma > 0 the slope is computed beside the value and is all that is kept for backward: one float
+        per logit. No synchronisation.
         NOTE[DIFF]: soft and smoothed targets are the expectation over labels, so mixing labels mixes losses; some
         libraries multiply the smoothed cross-entropy by the modulator of one class.
         NOTE[DIFF]: a batch without valid targets gives 0 with a graph (torch.nn: NaN); probability targets with
@@ -152,6 +155,8 @@ class FocalLoss(AbstractSoftmaxLoss):
 def _focal_of_class(logits: Tensor, index: Tensor | None, *, gamma: float | Tensor) -> Tensor:
     if logits.shape[1] < 2:
         raise ValueError("`logits` must have at least 2 classes. For one output use sigmoid_focal_loss.")
+    if index is not None and is_fast(logits, gamma):
+        return softmax_focal(logits, index, gamma)
     log_p = F.log_softmax(logits, 1)
     gamma = _aligned(gamma, logits)
     if index is None:

@@ -6,6 +6,16 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+
+def log_sigmoids(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log p and log(1 - p), p = sigmoid. Compiled code, which has no double backward, shares one logarithm."""
+    if not torch.compiler.is_compiling():
+        return F.logsigmoid(logits), F.logsigmoid(-logits)
+    size = logits.abs()
+    rest = torch.log1p(torch.exp(-size))
+    return (logits - size) / 2 - rest, -(logits + size) / 2 - rest
 
 
 def focal_term(log_p: Tensor, log_q: Tensor, gamma: float | Tensor) -> Tensor:
@@ -28,7 +38,8 @@ def log_focal_slope(log_p: Tensor, log_q: Tensor, gamma: float | Tensor) -> Tens
 
 def softmax_rest(log_p: Tensor, index: Tensor) -> Tensor:
     """Return log(1 - p) of the classes ``index`` (N, 1, *): the log-sum-exp of the others, without cancellation."""
-    return torch.logsumexp(log_p.scatter(1, index, -torch.inf), 1, keepdim=True)
+    classes = torch.arange(log_p.shape[1], device=log_p.device).reshape(-1, *[1] * (log_p.ndim - 2))
+    return torch.logsumexp(torch.where(classes == index, -torch.inf, log_p), 1, keepdim=True)
 
 
 def softmax_rests(log_p: Tensor) -> Tensor:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from imbalance_torch._checks import check_floating, check_same_device, check_tensor
 from imbalance_torch._reduction import Normalizer, reduce_loss, widen
 from imbalance_torch.losses._arguments import check_nonnegative, check_options, describe, keep
+from imbalance_torch.losses._modulator import unsmooth
+from imbalance_torch.priors import label_shift
 
-LabelLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""logits -> (loss of a positive, loss of a negative), each of the shape of the logits."""
+ElementLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""(logits, target, pos_weight) -> the loss of each element, for targets that may be soft."""
 
 NORMALIZERS = ("weight", "count", "positives")
 
 
 def sigmoid_loss(
-    label_loss: LabelLoss,
+    element_loss: ElementLoss,
     logits: Tensor,
     target: Tensor,
     *,
@@ -32,7 +36,7 @@ def sigmoid_loss(
     normalizer: Normalizer,
     sync: bool = False,
 ) -> Tensor:
-    """Return weight (t pos_weight f_positive + (1 - t) f_negative), reduced, with t the (smoothed) target."""
+    """Return weight times ``element_loss`` of the (smoothed) target, reduced."""
     check_floating("logits", logits)
     check_tensor("target", target)
     if sample_weight is not None:
@@ -51,9 +55,7 @@ def sigmoid_loss(
     if ignore_index is not None:
         valid = target != ignore_index
         z, t = torch.where(valid, z, 0.0), torch.where(valid, t, 0.0)
-    smooth = t * (1.0 - label_smoothing) + label_smoothing / 2
-    positive, negative = label_loss(z)
-    loss = smooth * (positive if pos_weight is None else positive * pos_weight) + (1.0 - smooth) * negative
+    loss = element_loss(z, t * (1.0 - label_smoothing) + label_smoothing / 2 if label_smoothing else t, pos_weight)
     return reduce_loss(
         loss if weight is None else loss * weight,
         dtype=logits.dtype,
@@ -65,6 +67,11 @@ def sigmoid_loss(
         normalizer=normalizer,
         sync=sync,
     )
+
+
+def expectation(positive: Tensor, negative: Tensor, target: Tensor, pos_weight: Tensor | None) -> Tensor:
+    """Return t pos_weight times the loss of a positive plus (1 - t) times the loss of a negative."""
+    return target * (positive if pos_weight is None else positive * pos_weight) + (1.0 - target) * negative
 
 
 def broadcast(name: str, values: Tensor, logits: Tensor) -> Tensor:
@@ -79,7 +86,7 @@ def broadcast(name: str, values: Tensor, logits: Tensor) -> Tensor:
 
 
 class AbstractSigmoidLoss(nn.Module, ABC):
-    """Base of the sigmoid losses: holds the common arguments; a loss adds `label_loss` and `log_posterior`."""
+    """Base of the sigmoid losses: holds the common arguments; a loss adds `element_loss` and, if needed, `link`."""
 
     weight: Tensor | None
     pos_weight: Tensor | None
@@ -128,7 +135,7 @@ class AbstractSigmoidLoss(nn.Module, ABC):
             A 0-d tensor, or for ``reduction="none"`` a tensor of the shape and dtype of ``logits``.
         """
         return sigmoid_loss(
-            self.label_loss,
+            self.element_loss,
             logits,
             target,
             weight=self.weight,
@@ -141,9 +148,45 @@ class AbstractSigmoidLoss(nn.Module, ABC):
             sync=self.sync_normalizer,
         )
 
+    def log_posterior(self, logits: Tensor, *, prior: Any, train_prior: Any = None) -> Tensor:
+        """Return log p(y=1|x) under the true shares, from the logits of a network trained with this loss.
+
+        ``logit = link(logits) - log pos_weight + logit(prior) - logit(train_prior)``, exact at the population
+        minimiser; ``link`` is what the loss makes of logits (the identity for binary cross-entropy). ``weight`` scales
+        both terms and cancels; label smoothing is undone between the weights and the priors.
+
+        Args:
+            logits: Float tensor; with (L, 2) priors the labels lie along dimension 1 (0 for 1-D logits).
+            prior: True share of positives: a number, (2,) [negative, positive], or (L, 2) such rows.
+            train_prior: The shares that a sampler or resampler fed; None means ``prior``.
+
+        Returns:
+            Log-probabilities of the shape of ``logits``, float32 for half input.
+
+        Raises:
+            ValueError: A prior does not sum to 1, does not fit the labels, or holds a share outside (0, 1); or the
+                loss gave one class no weight.
+
+        Notes:
+            Only the priors are inspected: keep them on the CPU and nothing waits for the device. ``sample_weight`` is
+            not undone. With smoothing, an output below the smoothing floor, which only estimation error produces,
+            becomes a probability near 0 that keeps its order.
+        """
+        z = widen(check_floating("logits", logits))
+        odds = self.link(z)
+        if self.pos_weight is not None:
+            odds = odds - broadcast("pos_weight", self.pos_weight, logits).log()
+        floor = self.label_smoothing / 2
+        odds = unsmooth(F.logsigmoid(odds), floor) - unsmooth(F.logsigmoid(-odds), floor)
+        return F.logsigmoid(odds + label_shift(z, prior, train_prior))
+
     @abstractmethod
-    def label_loss(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of a positive and of a negative at each logit."""
+    def element_loss(self, logits: Tensor, target: Tensor, pos_weight: Tensor | None) -> Tensor:
+        """Return the loss of each element; the target may be soft."""
+
+    def link(self, logits: Tensor) -> Tensor:
+        """Return the log-odds of weight times posterior at which ``logits`` minimise the loss."""
+        return logits
 
     def extra_repr(self) -> str:
         """Show every argument."""

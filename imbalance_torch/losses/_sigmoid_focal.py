@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from imbalance_torch._checks import check_floating, check_number
-from imbalance_torch._reduction import Normalizer, widen
+from imbalance_torch._checks import check_number
+from imbalance_torch._reduction import Normalizer
 from imbalance_torch.losses._arguments import check_gamma, check_nonnegative, check_options, keep
-from imbalance_torch.losses._modulator import focal_term, log_focal_slope, unsmooth
-from imbalance_torch.losses._sigmoid import NORMALIZERS, AbstractSigmoidLoss, broadcast, sigmoid_loss
-from imbalance_torch.priors import label_shift
+from imbalance_torch.losses._fast import is_fast, sigmoid_focal
+from imbalance_torch.losses._modulator import focal_term, log_focal_slope, log_sigmoids
+from imbalance_torch.losses._sigmoid import NORMALIZERS, AbstractSigmoidLoss, broadcast, expectation, sigmoid_loss
 
 
 def sigmoid_focal_loss(
@@ -64,7 +63,8 @@ def sigmoid_focal_loss(
 
     Notes:
         p and 1 - p come from logsigmoid(x) and logsigmoid(-x): values and gradients are finite for logits up to 1e4
-        and any gamma, also 0 < gamma < 1. Memory O(elements); no synchronisation.
+        and any gamma, also 0 < gamma < 1. In eager mode with a number gamma > 0 the slope is computed beside the value
+        and is all that is kept for backward: one float per element. No synchronisation.
         NOTE[DIFF]: ``alpha`` is None by default (torchvision: 0.25, reduction "none").
         NOTE[DIFF]: soft targets are the expectation over labels (torchvision modulates by one mixed probability).
         NOTE[DIFF]: a batch without valid elements gives 0 with a graph (torch.nn: NaN).
@@ -81,7 +81,7 @@ def sigmoid_focal_loss(
     _check_alpha(alpha)
     check_options(NORMALIZERS, label_smoothing, ignore_index, reduction, normalizer)
     return sigmoid_loss(
-        partial(_focal_of_label, gamma=gamma, alpha=alpha),
+        partial(_focal_of_element, gamma=gamma, alpha=alpha),
         logits,
         target,
         weight=weight,
@@ -155,59 +155,44 @@ class SigmoidFocalLoss(AbstractSigmoidLoss):
             raise ValueError(f"`alpha` must be in [0, 1], got alpha={alpha.tolist()}.")
         keep(self, gamma=gamma, alpha=alpha)
 
-    def label_loss(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the focal loss of a positive and of a negative at each logit."""
-        return _focal_of_label(logits, gamma=self.gamma, alpha=self.alpha)
+    def element_loss(self, logits: Tensor, target: Tensor, pos_weight: Tensor | None) -> Tensor:
+        """Return the focal loss of each element."""
+        return _focal_of_element(logits, target, pos_weight, gamma=self.gamma, alpha=self.alpha)
 
-    def log_posterior(self, logits: Tensor, *, prior: Any, train_prior: Any = None) -> Tensor:
-        """Return log p(y=1|x) under the true shares, from the logits of a network trained with this loss.
-
-        ``logit = log phi(1-p) - log phi(p) - log(pos_weight alpha / (1-alpha)) + logit(prior) - logit(train_prior)``,
-        phi(p) = -d/dp (1-p)^gamma (-log p): exact at the population minimiser. ``weight`` scales both terms and
-        cancels; label smoothing is undone between the weights and the priors.
-
-        Args:
-            logits: Float tensor; with (L, 2) priors the labels lie along dimension 1 (0 for 1-D logits).
-            prior: True share of positives: a number, (2,) [negative, positive], or (L, 2) such rows.
-            train_prior: The shares that a sampler or resampler fed; None means ``prior``.
-
-        Returns:
-            Log-probabilities of the shape of ``logits``, float32 for half input.
-
-        Raises:
-            ValueError: A prior does not sum to 1, does not fit the labels, or holds a share outside (0, 1); or the
-                number ``alpha`` is 0 or 1, so that one class was never trained.
-
-        Notes:
-            Only the priors are inspected: keep them on the CPU and nothing waits for the device. ``sample_weight`` is
-            not undone. With smoothing, an output below the smoothing floor, which only estimation error produces,
-            becomes a probability near 0 that keeps its order.
-        """
-        if not isinstance(self.alpha, Tensor) and self.alpha in (0, 1):
-            raise ValueError(f"`alpha` must lie strictly between 0 and 1 for a posterior, got alpha={self.alpha}.")
-        z = widen(check_floating("logits", logits))
-        log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
+    def link(self, logits: Tensor) -> Tensor:
+        """Return log phi(1-p) - log phi(p) - logit alpha, phi(p) = -d/dp (1-p)^gamma (-log p)."""
+        log_p, log_q = F.logsigmoid(logits), F.logsigmoid(-logits)
         gamma = broadcast("gamma", self.gamma, logits) if isinstance(self.gamma, Tensor) else self.gamma
         odds = log_focal_slope(log_q, log_p, gamma) - log_focal_slope(log_p, log_q, gamma)
-        if self.pos_weight is not None:
-            odds = odds - broadcast("pos_weight", self.pos_weight, logits).log()
-        if self.alpha is not None:
-            odds = odds - broadcast("alpha", torch.as_tensor(self.alpha, device=z.device), logits).logit()
-        floor = self.label_smoothing / 2
-        odds = unsmooth(F.logsigmoid(odds), floor) - unsmooth(F.logsigmoid(-odds), floor)
-        return F.logsigmoid(odds + label_shift(z, prior, train_prior))
+        if self.alpha is None:
+            return odds
+        if not isinstance(self.alpha, Tensor) and self.alpha in (0, 1):
+            raise ValueError(f"`alpha` must lie strictly between 0 and 1 for a posterior, got alpha={self.alpha}.")
+        return odds - broadcast("alpha", torch.as_tensor(self.alpha, device=logits.device), logits).logit()
 
 
-def _focal_of_label(logits: Tensor, *, gamma: float | Tensor, alpha: float | Tensor | None) -> tuple[Tensor, Tensor]:
-    log_p, log_q = F.logsigmoid(logits), F.logsigmoid(-logits)
+def _focal_of_element(
+    logits: Tensor,
+    target: Tensor,
+    pos_weight: Tensor | None,
+    *,
+    gamma: float | Tensor,
+    alpha: float | Tensor | None,
+) -> Tensor:
     if isinstance(gamma, Tensor):
         gamma = broadcast("gamma", gamma, logits)
+    negative_weight = None
+    if alpha is not None:
+        alpha = broadcast("alpha", torch.as_tensor(alpha, device=logits.device), logits)
+        pos_weight, negative_weight = alpha if pos_weight is None else alpha * pos_weight, 1.0 - alpha
+    if is_fast(logits, gamma, target, pos_weight, negative_weight):
+        a, b = (None if x is None else x.expand_as(logits) for x in (pos_weight, negative_weight))
+        return sigmoid_focal(logits, target, a, b, gamma)
+    log_p, log_q = log_sigmoids(logits)
     positive, negative = focal_term(log_p, log_q, gamma), focal_term(log_q, log_p, gamma)
-    if alpha is None:
-        return positive, negative
-    if isinstance(alpha, Tensor):
-        alpha = broadcast("alpha", alpha, logits)
-    return positive * alpha, negative * (1.0 - alpha)
+    return expectation(
+        positive, negative if negative_weight is None else negative * negative_weight, target, pos_weight
+    )
 
 
 def _check_alpha(alpha: float | Tensor | None) -> None:
