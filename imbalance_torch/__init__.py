@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from imbalance_torch import losses, resampling, samplers
     from imbalance_torch._versions import show_versions
-    from imbalance_torch.class_stats import class_counts, class_weights, sample_weights
+    from imbalance_torch.class_stats import class_counts, class_weights, describe_weights, sample_weights
     from imbalance_torch.evaluation import compare
     from imbalance_torch.losses import ClassWeightedCrossEntropyLoss, FocalLoss, SigmoidFocalLoss
     from imbalance_torch.neighbors import knn
@@ -44,6 +44,7 @@ _MODULE_OF = {
     "class_counts": "class_stats",
     "class_weights": "class_stats",
     "compare": "evaluation",
+    "describe_weights": "class_stats",
     "init_prior_bias_": "priors",
     "knn": "neighbors",
     "labels_of": "samplers",
@@ -68,6 +69,7 @@ __all__ = [
     "class_counts",
     "class_weights",
     "compare",
+    "describe_weights",
     "init_prior_bias_",
     "knn",
     "labels_of",

@@ -109,7 +109,11 @@ def _parser() -> _Parser:
     train = add("train", _train, "train a detector and leave a run directory with a model in it")
     _add_data(train)
     _add_training(train)
-    train.add_argument("--loss", default="cross_entropy", help="cross_entropy, class_weighted or focal")
+    train.add_argument(
+        "--loss",
+        default="cross_entropy",
+        help="cross_entropy, class_weighted, focal, logit_adjusted, balanced_softmax, vs or poly1",
+    )
     train.add_argument("--sampler", default=None, help="balanced or rotating_undersampling")
     train.add_argument("--resampler", default=None, help="smote")
     train.add_argument(

@@ -47,12 +47,12 @@ def adjust_logits(logits: Tensor, *, from_prior: Any, to_prior: Any) -> Tensor:
         tensor([0.1000, 0.1000, 0.1000])
     """
     check_floating("logits", logits)
-    source, wanted = _shares("from_prior", from_prior), _shares("to_prior", to_prior)
+    source, wanted = shares_of("from_prior", from_prior), shares_of("to_prior", to_prior)
     if source.shape != wanted.shape:
         raise ValueError(
             f"`from_prior` and `to_prior` must have one shape, got {tuple(source.shape)} and {tuple(wanted.shape)}."
         )
-    shift = wanted.log() - source.log() if source.ndim == 1 else _odds(wanted) - _odds(source)
+    shift = wanted.log() - source.log() if source.ndim == 1 else log_odds_of(wanted) - log_odds_of(source)
     return (widen(logits) + along_classes("from_prior", shift, logits)).to(logits.dtype)
 
 
@@ -85,14 +85,14 @@ def init_prior_bias_(head: Head, prior: Any) -> Head:
         raise TypeError(f"`head` must be nn.Linear or nn.Conv1d/2d/3d, got {type(head).__name__}.")
     if head.bias is None:
         raise ValueError("`head` must have a bias, got none. Build it with bias=True.")
-    shares = _shares("prior", prior)
+    shares = shares_of("prior", prior)
     outputs = head.bias.shape[0]
     if outputs == 1 and shares.shape in {(), (2,), (1, 2)}:
-        bias = _odds(shares).reshape(1)
+        bias = log_odds_of(shares).reshape(1)
     elif shares.ndim == 1 and shares.shape[0] == outputs:
         bias = shares.log()
     elif shares.ndim == 2 and shares.shape[0] == outputs:
-        bias = _odds(shares)
+        bias = log_odds_of(shares)
     else:
         raise ValueError(
             f"`prior` of shape {tuple(shares.shape)} does not fit a head with {outputs} output(s). "
@@ -105,8 +105,8 @@ def init_prior_bias_(head: Head, prior: Any) -> Head:
 
 def class_shift(logits: Tensor, prior: Any, train_prior: Any) -> Tensor:
     """Return log(prior / train_prior), (C,) shares, aligned with the classes of ``logits``; None means equal."""
-    wanted = _shares("prior", prior)
-    source = wanted if train_prior is None else _shares("train_prior", train_prior)
+    wanted = shares_of("prior", prior)
+    source = wanted if train_prior is None else shares_of("train_prior", train_prior)
     if wanted.ndim != 1 or source.ndim != 1:
         raise ValueError("`prior` and `train_prior` must be (C,) class shares for a softmax loss.")
     return along_classes("prior", wanted.log(), logits) - along_classes("train_prior", source.log(), logits)
@@ -114,8 +114,8 @@ def class_shift(logits: Tensor, prior: Any, train_prior: Any) -> Tensor:
 
 def label_shift(logits: Tensor, prior: Any, train_prior: Any) -> Tensor:
     """Return logit(prior) - logit(train_prior) for a number, (2,) or (L, 2) shares; None means equal."""
-    wanted = _odds(_shares("prior", prior))
-    source = wanted if train_prior is None else _odds(_shares("train_prior", train_prior))
+    wanted = log_odds_of(shares_of("prior", prior))
+    source = wanted if train_prior is None else log_odds_of(shares_of("train_prior", train_prior))
     return along_classes("prior", wanted, logits) - along_classes("train_prior", source, logits)
 
 
@@ -132,7 +132,8 @@ def along_classes(name: str, values: Tensor, logits: Tensor) -> Tensor:
     return values.to(logits.device, widen(logits).dtype)
 
 
-def _shares(name: str, prior: Any) -> Tensor:
+def shares_of(name: str, prior: Any) -> Tensor:
+    """Return the shares in float64 on the CPU; raise unless they are a number, (C,) or (L, 2) shares in (0, 1)."""
     shares = to_tensor(name, prior).to("cpu", torch.float64)
     if shares.ndim > 2 or (shares.ndim == 2 and shares.shape[1] != 2):
         raise ValueError(f"`{name}` must be a number, (C,) or (L, 2) shares, got shape {tuple(shares.shape)}.")
@@ -146,7 +147,7 @@ def _shares(name: str, prior: Any) -> Tensor:
     return shares
 
 
-def _odds(shares: Tensor) -> Tensor:
+def log_odds_of(shares: Tensor) -> Tensor:
     """Return log-odds: of a number, of (2,) [negative, positive] shares, or of (L, 2) such rows."""
     if shares.ndim == 0:
         return shares.logit()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
-from imbalance_torch.class_stats import SCHEMES, class_counts, class_weights, sample_weights
+from imbalance_torch.class_stats import SCHEMES, class_counts, class_weights, describe_weights, sample_weights
 
 COUNTS = [100, 10, 1]
 LABELS = np.repeat([0, 1, 2], COUNTS)
@@ -174,3 +174,82 @@ def test_inputs_stay_as_they_are():
     before = counts.clone()
     class_weights(counts, empty="clamp", max_weight=0.5)
     assert torch.equal(counts, before)
+
+
+# ------------------------------------------------------------------ weights that do nothing, and the table
+
+
+@pytest.mark.parametrize(
+    ("counts", "arguments", "match"),
+    [
+        ([3_000_000, 200_000], {"scheme": "effective"}, r"factor of 15.*`beta`, here 0.999, towards 1: 0.9999999 or"),
+        ([1000, 0, 100], {"scheme": "effective", "beta": 0.9, "empty": "zero"}, r"factor of 10.*0.999 or more"),
+        ([100_000, 50_000], {"scheme": "effective", "max_weight": 2.0}, "0.99999 or more"),
+        ([1000, 10], {"scheme": "power", "power": 0.001}, r"`power`, here 0.001: 1 balances"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("normalize", ["samples", "classes", None])
+def test_weights_that_do_nothing_are_warned_of(counts, arguments, match, normalize):
+    with pytest.warns(UserWarning, match=match):
+        weights = class_weights(counts, **arguments, normalize=normalize)
+    kept = weights[weights > 0]
+    assert kept.max() / kept.min() < 1.01
+    assert describe_weights(counts, **arguments, normalize=normalize).splitlines()[-1].startswith("The class weights")
+    labels = np.repeat(np.arange(len(counts)), counts)
+    with pytest.warns(UserWarning, match=match):
+        sample_weights(labels, **arguments, normalize=normalize)
+
+
+@pytest.mark.parametrize(
+    ("counts", "arguments"),
+    [
+        ([3_000_000, 200_000], {"scheme": "effective", "beta": 0.9999999}),  # the fix that the warning names
+        ([100_000, 100_900], {"scheme": "effective"}),  # the counts hardly differ
+        ([5000], {"scheme": "effective"}),
+        ([5000, 0, 0], {"scheme": "effective", "empty": "zero"}),
+        ([1000, 10], {"scheme": "effective", "beta": 0}),  # equal weights on request
+        ([1000, 10], {"scheme": "power", "power": 0}),
+        ([1000, 985], {"scheme": "inverse_sqrt"}),
+        ([1000, 10], {"scheme": "power", "power": 0.01}),
+    ],
+    ids=str,
+)
+def test_weights_that_do_their_work_are_not_warned_of(counts, arguments):
+    class_weights(counts, **arguments)  # a warning is an error
+    assert "do nothing" not in describe_weights(counts, **arguments)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"scheme": "inverse_sqrt"}, {"normalize": "classes", "max_weight": 2.5}])
+def test_the_table_shows_the_weights_and_the_shares_after_them(arguments):
+    counts = [123_456, 7890, 12]
+    header, *rows, spread, batch = describe_weights(counts, **arguments).splitlines()
+    assert header.split() == ["class", "rows", "share", "weight", "share", "after", "weighting"]
+    assert {len(line) for line in rows} == {len(header)}  # aligned to the right
+    shown = np.array([[float(cell) for cell in row.replace(",", "").replace("%", "").split()] for row in rows])
+    weights = class_weights(counts, **arguments).numpy()
+    weighted = np.array(counts) * weights
+    expected = [np.arange(3), counts, 100 * np.array(counts) / sum(counts), weights, 100 * weighted / weighted.sum()]
+    np.testing.assert_allclose(shown, np.transpose(expected), rtol=6e-4)
+    ratio = weights.max() / weights.min()
+    found = [float(word.rstrip(".")) for word in spread.replace(",", "").split() if word[0].isdigit()]
+    np.testing.assert_allclose(found, [ratio, 100 * ratio / (1 + ratio)], rtol=6e-4)
+    assert batch == "A batch of 10,947 rows holds class 2 once on average."  # 131,358 / 12, rounded up
+
+
+def test_the_table_without_rows_or_differences():
+    lines = describe_weights([6, 0, 2], empty="zero").splitlines()
+    assert lines[2].split() == ["1", "0", "0", "%", "0", "0", "%"]
+    assert lines[-1] == "A batch of 4 rows holds class 2 once on average."
+    assert lines[-2].startswith("Largest / smallest weight: 3. ")
+    assert "75 %" in lines[-2]
+    even = describe_weights([5, 5]).splitlines()
+    assert even[-2].startswith("Largest / smallest weight: 1. ")
+    assert "50 %" in even[-2]
+
+
+def test_the_table_checks_as_class_weights_does():
+    with pytest.raises(ValueError, match="Class 1 has no rows"):
+        describe_weights([3, 0])
+    with pytest.raises(ValueError, match="Did you mean 'balanced'"):
+        describe_weights([3, 1], "balance")

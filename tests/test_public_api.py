@@ -21,13 +21,13 @@ SUBPACKAGES = [
     "imbalance_torch.losses.functional",
 ]
 PLAIN_MODULES = {  # modules without __all__: the names that users rely on
-    "imbalance_torch.class_stats": ["class_counts", "class_weights", "sample_weights"],
+    "imbalance_torch.class_stats": ["class_counts", "class_weights", "describe_weights", "sample_weights"],
     "imbalance_torch.priors": ["adjust_logits", "init_prior_bias_"],
     "imbalance_torch.plan": ["largest_remainder", "resolve_over_sampling", "resolve_under_sampling"],
 }
 TOP_LEVEL = set(
     """
-    class_counts class_weights sample_weights adjust_logits init_prior_bias_ knn show_versions
+    class_counts class_weights describe_weights sample_weights adjust_logits init_prior_bias_ knn show_versions
     FocalLoss SigmoidFocalLoss ClassWeightedCrossEntropyLoss SMOTE BatchOversampler
     ClassBalancedSampler RotatingUnderSampler ShuffledSampler labels_of make_loader
     ImbalancedClassifier TabularDataModule compare losses resampling samplers

@@ -169,13 +169,14 @@ class AbstractSigmoidLoss(nn.Module, ABC):
 
         Notes:
             Only the priors are inspected: keep them on the CPU and nothing waits for the device. ``sample_weight`` is
-            not undone. With smoothing, an output below the smoothing floor, which only estimation error produces,
-            becomes a probability near 0 that keeps its order.
+            not undone. A label whose ``pos_weight`` is 0 was never trained: NaN. With smoothing, an output below the
+            smoothing floor, which only estimation error produces, becomes a probability near 0 that keeps its order.
         """
         z = widen(check_floating("logits", logits))
         odds = self.link(z)
         if self.pos_weight is not None:
-            odds = odds - broadcast("pos_weight", self.pos_weight, logits).log()
+            ratio = broadcast("pos_weight", self.pos_weight, logits)
+            odds = odds - torch.where(ratio > 0, ratio, torch.nan).log()
         floor = self.label_smoothing / 2
         odds = unsmooth(F.logsigmoid(odds), floor) - unsmooth(F.logsigmoid(-odds), floor)
         return F.logsigmoid(odds + label_shift(z, prior, train_prior))

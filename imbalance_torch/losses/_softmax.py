@@ -34,10 +34,12 @@ def softmax_loss(
     reduction: str,
     normalizer: Normalizer,
     sync: bool = False,
+    index_only: bool = False,
 ) -> Tensor:
     """Return sum_c t_c w_c f_c, reduced, with f the ``class_loss`` and t the (smoothed) target."""
     check_floating("logits", logits)
-    check_tensor("target", target)
+    if check_tensor("target", target).is_floating_point() and index_only:
+        raise ValueError("`target` must hold class indices: a margin belongs to one class, got probabilities.")
     _check_shapes(logits, target)
     if weight is not None:
         check_class_vector("weight", weight, logits.shape[min(1, logits.ndim - 1)])
@@ -110,6 +112,7 @@ def _check_shapes(logits: Tensor, target: Tensor) -> None:
 class AbstractSoftmaxLoss(nn.Module, ABC):
     """Base of the softmax losses: holds the common arguments; a loss adds `class_loss` and, if needed, `link`."""
 
+    index_only = False
     weight: Tensor | None
     label_smoothing: float
     ignore_index: int
@@ -163,6 +166,7 @@ class AbstractSoftmaxLoss(nn.Module, ABC):
             reduction=self.reduction,
             normalizer=self.normalizer,
             sync=self.sync_normalizer,
+            index_only=self.index_only,
         )
 
     def log_posterior(self, logits: Tensor, *, prior: Any, train_prior: Any = None) -> Tensor:

@@ -195,6 +195,11 @@ class ImbalancedClassifier(L.LightningModule):
         if untrained:
             self._start_bias()
 
+    def on_train_epoch_start(self) -> None:
+        """Tell a loss with a schedule, such as `DeferredReweighting`, which epoch begins."""
+        if hasattr(self.loss, "set_epoch"):
+            self.loss.set_epoch(self.current_epoch)  # type: ignore[operator]
+
     def get_extra_state(self) -> dict[str, Tensor]:
         """Return the class shares: part of ``state_dict``, but never cast or moved."""
         return {"prior": self.prior, "train_prior": self.train_prior}

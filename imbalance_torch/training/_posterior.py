@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from imbalance_torch.losses import FocalLoss, SigmoidFocalLoss
+from imbalance_torch.losses import DeferredReweighting, FocalLoss, NoPosteriorError, SigmoidFocalLoss
 
 
 def log_posterior(loss: nn.Module, logits: Tensor, prior: Tensor, train_prior: Tensor) -> Tensor | None:
@@ -13,13 +13,18 @@ def log_posterior(loss: nn.Module, logits: Tensor, prior: Tensor, train_prior: T
 
     Softmax logits (N, C) give log p(c|x); sigmoid logits of any other shape give log p(1|x).
     """
+    if isinstance(loss, DeferredReweighting):
+        loss = loss.loss
     if isinstance(loss, nn.CrossEntropyLoss):
         loss = FocalLoss(loss.weight, gamma=0.0, label_smoothing=loss.label_smoothing)
     elif isinstance(loss, nn.BCEWithLogitsLoss):
         loss = SigmoidFocalLoss(gamma=0.0, pos_weight=loss.pos_weight)
     if not hasattr(loss, "log_posterior"):
         return None
-    return loss.log_posterior(logits, prior=prior, train_prior=train_prior)  # type: ignore[no-any-return,operator]
+    try:
+        return loss.log_posterior(logits, prior=prior, train_prior=train_prior)  # type: ignore[no-any-return,operator]
+    except NoPosteriorError:
+        return None
 
 
 def initial_prior(loss: nn.Module, num_outputs: int, prior: Tensor, train_prior: Tensor) -> Tensor | None:

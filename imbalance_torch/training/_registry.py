@@ -9,7 +9,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from imbalance_torch._checks import check_choice
-from imbalance_torch.losses import ClassWeightedCrossEntropyLoss, FocalLoss
+from imbalance_torch.losses import (
+    BalancedSoftmaxLoss,
+    ClassWeightedCrossEntropyLoss,
+    FocalLoss,
+    LogitAdjustedLoss,
+    Poly1Loss,
+    VSLoss,
+)
 from imbalance_torch.models import MLP
 from imbalance_torch.resampling import SMOTE, BatchOversampler
 from imbalance_torch.samplers import ClassBalancedSampler, RotatingUnderSampler, ShuffledSampler
@@ -20,6 +27,10 @@ LOSSES: dict[str, Callable[[Sequence[int]], nn.Module]] = {
     "cross_entropy": lambda class_counts: nn.CrossEntropyLoss(),
     "class_weighted": lambda class_counts: ClassWeightedCrossEntropyLoss.from_counts(class_counts),
     "focal": lambda class_counts: FocalLoss(gamma=2.0),
+    "logit_adjusted": lambda class_counts: LogitAdjustedLoss.from_counts(class_counts),
+    "balanced_softmax": lambda class_counts: BalancedSoftmaxLoss(class_counts),
+    "vs": lambda class_counts: VSLoss(class_counts),
+    "poly1": lambda class_counts: Poly1Loss(),
 }
 SAMPLERS: dict[str, Callable[..., Any]] = {
     "balanced": lambda labels, **kwargs: ClassBalancedSampler(labels, ratio=MODERATE_RATIO, **kwargs),

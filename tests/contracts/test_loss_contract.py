@@ -1,76 +1,52 @@
 """What every loss keeps. The cases cover `losses.__all__`: a loss without a case fails the first test."""
 
 import copy
+import importlib.util
+import inspect
 import io
 import itertools
 import pickle
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from imbalance_torch import losses
 from imbalance_torch.losses import functional
 
-DOUBLE = torch.float64
-WEIGHT = torch.tensor([0.5, 1.0, 2.0], dtype=DOUBLE)
+spec = importlib.util.spec_from_file_location("loss_cases", Path(__file__).with_name("loss_cases.py"))
+loss_cases = importlib.util.module_from_spec(spec)
+sys.modules["loss_cases"] = loss_cases  # dataclasses and pickles look it up
+spec.loader.exec_module(loss_cases)
+from loss_cases import CASES, DOUBLE, NOT_LOSSES, SHARES, WEIGHT, Case, draw  # noqa: E402
+
 REDUCTIONS = ["none", "mean", "sum"]
 
 
-@dataclass(frozen=True)
-class Case:
-    family: str
-    module: type[nn.Module]
-    function: Callable[..., Tensor]
-    neutral: dict[str, Any] = field(default_factory=dict)  # makes it the torch.nn loss
-    settings: dict[str, Any] = field(default_factory=dict)  # a setting far from neutral
-    required: dict[str, Any] = field(default_factory=dict)
-
-    def build(self, **arguments: Any) -> nn.Module:
-        return self.module(**{**self.required, **arguments})
+def over(keep: Callable[[Case], bool]) -> pytest.MarkDecorator:
+    chosen = {name: case for name, case in CASES.items() if keep(case)}
+    return pytest.mark.parametrize("case", chosen.values(), ids=chosen)
 
 
-CASES = {
-    "FocalLoss": Case("softmax", losses.FocalLoss, functional.focal_loss, {"gamma": 0.0}, {"gamma": 1.5}),
-    "ClassWeightedCrossEntropyLoss": Case(
-        "softmax",
-        losses.ClassWeightedCrossEntropyLoss,
-        functional.weighted_cross_entropy,
-        required={"weight": torch.ones(3, dtype=DOUBLE)},
-    ),
-    "SigmoidFocalLoss": Case(
-        "sigmoid",
-        losses.SigmoidFocalLoss,
-        functional.sigmoid_focal_loss,
-        {"gamma": 0.0},
-        {"gamma": 1.5, "alpha": 0.3},
-    ),
-}
-EVERY = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-SOFTMAX = pytest.mark.parametrize(
-    "case",
-    [c for c in CASES.values() if c.family == "softmax"],
-    ids=[n for n, c in CASES.items() if c.family == "softmax"],
-)
-SIGMOID = pytest.mark.parametrize(
-    "case",
-    [c for c in CASES.values() if c.family == "sigmoid"],
-    ids=[n for n, c in CASES.items() if c.family == "sigmoid"],
-)
+EVERY = over(lambda case: True)
+POINTWISE = over(lambda case: case.family != "batch")
+WEIGHTED = over(lambda case: case.takes_weight)
+WEIGHTED_POINTWISE = over(lambda case: case.takes_weight and case.family != "batch")
+SOFTMAX = over(lambda case: case.family == "softmax")
+WEIGHTED_SOFTMAX = over(lambda case: case.family == "softmax" and case.takes_weight)
+LIKE_CROSS_ENTROPY = over(lambda case: case.family == "softmax" and case.neutral is not None)
+SIGMOID = over(lambda case: case.family == "sigmoid")
+POSTERIOR = over(lambda case: case.has_posterior and case.family != "batch")
+NO_POSTERIOR = over(lambda case: not case.has_posterior or case.family == "batch")
 
 
-def draw(case: Case, shape: tuple[int, ...] = (8, 3), dtype: torch.dtype = DOUBLE) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(7)
-    logits = (2 * torch.randn(shape, generator=generator, dtype=DOUBLE)).to(dtype).requires_grad_()
-    if case.family == "sigmoid":
-        return logits, torch.randint(2, shape, generator=generator)
-    return logits, torch.randint(
-        shape[min(1, len(shape) - 1)], shape[:1] + shape[2:] if len(shape) > 1 else (), generator=generator
-    )
+def on(device: torch.device, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in arguments.items()}
 
 
 def value_and_gradient(loss: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,7 +60,7 @@ def same(first: Tensor, second: Tensor, logits: Tensor, **tolerance: float) -> N
 
 
 def test_every_loss_has_a_case():
-    assert set(CASES) == {name for name in losses.__all__ if isinstance(getattr(losses, name), type)}
+    assert set(CASES) == {name for name in losses.__all__ if isinstance(getattr(losses, name), type)} - NOT_LOSSES
     assert {case.function.__name__ for case in CASES.values()} == set(functional.__all__)
 
 
@@ -96,16 +72,29 @@ def test_every_loss_has_a_case():
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_module_equals_function(case, reduction, label_smoothing, device):
     logits, target = (value.to(device) for value in draw(case))
-    arguments = {**case.required, **case.settings, "reduction": reduction, "label_smoothing": label_smoothing}
+    arguments = {**case.required, **case.settings, "reduction": reduction}
+    if case.family != "batch":
+        arguments["label_smoothing"] = label_smoothing
     sample_weight = torch.rand(8, generator=torch.Generator().manual_seed(1)).to(device)
     module = case.module(**arguments).to(device)
-    arguments = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in arguments.items()}
-    expected = case.function(logits, target, sample_weight=sample_weight, **arguments)
+    expected = case.function(logits, target, sample_weight=sample_weight, **on(device, arguments))
     same(module(logits, target, sample_weight), expected, logits, rtol=0, atol=0)
     assert module(logits, target, sample_weight=None).isfinite().all()
 
 
 @EVERY
+def test_constructor_and_function_have_the_same_keywords(case):
+    of_module = inspect.signature(case.module).parameters
+    of_function = inspect.signature(case.function).parameters
+    assert set(of_module) - {"sync_normalizer"} == set(of_function) - {"logits", "target", "sample_weight"}
+    assert list(of_function)[:2] == ["logits", "target"]
+    for name, parameter in of_function.items():
+        if name in of_module:
+            assert parameter.default == of_module[name].default
+    assert of_module["sync_normalizer"].default is False
+
+
+@POINTWISE
 def test_reductions_agree_and_sample_weight_scales_rows(case):
     logits, target = draw(case)
     rows = case.build(**case.settings, reduction="none")(logits, target)
@@ -121,7 +110,7 @@ def test_reductions_agree_and_sample_weight_scales_rows(case):
         torch.testing.assert_close(case.build(**case.settings, normalizer=normalizer)(logits, target), rows.sum() / 7)
 
 
-@EVERY
+@POINTWISE
 def test_sample_weight_may_have_the_full_shape(case):
     logits, target = draw(case, (4, 3, 5))
     rows = case.build(**case.settings, reduction="none")(logits, target)
@@ -132,7 +121,7 @@ def test_sample_weight_may_have_the_full_shape(case):
 # ------------------------------------------------------------------ torch.nn at the neutral setting
 
 
-@SOFTMAX
+@LIKE_CROSS_ENTROPY
 @pytest.mark.parametrize("shape", [(8, 3), (3,), (4, 3, 5), (2, 3, 4, 2)], ids=str)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
@@ -142,6 +131,8 @@ def test_softmax_neutral_equals_torch(case, shape, reduction, label_smoothing, w
     arguments = {"reduction": reduction, "label_smoothing": label_smoothing}
     ours = case.build(**case.neutral, **({} if weight is None else {"weight": weight}), **arguments)
     same(ours(logits, target), F.cross_entropy(logits, target, weight, **arguments), logits)
+    if case.index_only:
+        return
     soft = torch.randn(shape, generator=torch.Generator().manual_seed(3), dtype=DOUBLE).softmax(min(1, len(shape) - 1))
     theirs = F.cross_entropy(logits, soft, weight, **arguments)
     if weight is not None and reduction == "mean":  # stated exception: one-hot targets equal indices
@@ -152,7 +143,7 @@ def test_softmax_neutral_equals_torch(case, shape, reduction, label_smoothing, w
     same(ours(logits, soft), theirs, logits)
 
 
-@SOFTMAX
+@LIKE_CROSS_ENTROPY
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("ignore_index", [-100, 1])
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weight"])
@@ -164,20 +155,29 @@ def test_softmax_neutral_ignores_as_torch(case, reduction, ignore_index, weight)
     same(ours(logits, target), F.cross_entropy(logits, target, weight, **arguments), logits)
 
 
-@SOFTMAX
+@over(lambda case: case.family == "softmax" and not case.index_only)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_one_hot_equals_index(case, reduction, label_smoothing):
     logits, target = draw(case)
-    loss = case.build(**case.settings, weight=WEIGHT, reduction=reduction, label_smoothing=label_smoothing)
+    weight = {"weight": WEIGHT} if case.takes_weight else {}
+    loss = case.build(**case.settings, **weight, reduction=reduction, label_smoothing=label_smoothing)
     same(loss(logits, target), loss(logits, F.one_hot(target, 3).to(DOUBLE)), logits)
 
 
 @SOFTMAX
 def test_ignore_index_with_probabilities_raises_as_torch_does(case):
     logits, target = draw(case)
-    with pytest.raises(ValueError, match="ignore_index"):
+    with pytest.raises(ValueError, match=r"ignore_index|class indices"):
         case.build(ignore_index=1)(logits, F.one_hot(target, 3).to(DOUBLE))
+
+
+@over(lambda case: case.index_only)
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_margins_refuse_probabilities(case, label_smoothing):
+    logits, target = draw(case)
+    with pytest.raises(ValueError, match="class indices"):
+        case.build(label_smoothing=label_smoothing)(logits, F.one_hot(target, 3).to(DOUBLE))
 
 
 @SIGMOID
@@ -200,6 +200,23 @@ def test_sigmoid_neutral_equals_torch(case, shape, reduction, weighted, soft):
     smooth = case.build(**case.neutral, reduction=reduction, label_smoothing=0.2, **weights)
     theirs = F.binary_cross_entropy_with_logits(logits, target * 0.8 + 0.1, reduction=reduction, **weights)
     same(smooth(logits, target), theirs, logits)
+
+
+def test_two_class_softmax_equals_sigmoid_of_the_difference():
+    pair, target = torch.randn(8, 2, generator=torch.Generator().manual_seed(8), dtype=DOUBLE), torch.arange(8) % 2
+    pair.requires_grad_()
+    twins = [
+        (losses.FocalLoss(gamma=1.5), losses.SigmoidFocalLoss(gamma=1.5)),
+        (losses.LogitAdjustedLoss([0.9, 0.1], tau=1.5), losses.LogitAdjustedBCEWithLogitsLoss(0.1, tau=1.5)),
+        (losses.BalancedSoftmaxLoss([9, 1]), losses.LogitAdjustedBCEWithLogitsLoss([0.9, 0.1])),
+        (losses.Poly1Loss(epsilon=0.7), losses.Poly1FocalLoss(epsilon=0.7, gamma=0.0)),
+    ]
+    for softmax, sigmoid in twins:
+        same(softmax(pair, target), sigmoid(pair[:, 1] - pair[:, 0], target), pair)
+    weight = torch.tensor([0.5, 2.0], dtype=DOUBLE)
+    softmax = losses.ClassWeightedCrossEntropyLoss(weight, normalizer="count")
+    sigmoid = losses.ClassWeightedBCEWithLogitsLoss(weight=weight[0], pos_weight=weight[1] / weight[0])
+    same(softmax(pair, target), sigmoid(pair[:, 1] - pair[:, 0], target), pair)
 
 
 @SIGMOID
@@ -258,7 +275,7 @@ def test_positives_normalizer(case):
 # ------------------------------------------------------------------ numbers
 
 
-@EVERY
+@POINTWISE
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_gradcheck(case, label_smoothing):
     logits, target = draw(case, (3, 3))
@@ -266,50 +283,67 @@ def test_gradcheck(case, label_smoothing):
     for reduction in REDUCTIONS:
         loss = case.build(**case.settings, reduction=reduction, label_smoothing=label_smoothing)
         assert torch.autograd.gradcheck(lambda x, loss=loss: loss(x, target), logits)
-        assert torch.autograd.gradcheck(lambda x, loss=loss: loss(x, soft), logits)
-    assert torch.autograd.gradgradcheck(lambda x: loss(x, target), logits)
+        if not case.index_only:
+            assert torch.autograd.gradcheck(lambda x, loss=loss: loss(x, soft), logits)
     s = torch.rand(3, generator=torch.Generator().manual_seed(6), dtype=DOUBLE).requires_grad_()
     mean = case.build(**case.settings, normalizer="weight")
     assert torch.autograd.gradcheck(lambda s: mean(logits.detach(), target, s), s)
 
 
+@EVERY
+def test_gradgradcheck(case):
+    logits, target = draw(case, (6, 3))
+    for reduction in ("mean", "none"):
+        loss = case.build(**case.settings, reduction=reduction)
+        assert torch.autograd.gradcheck(lambda x, loss=loss: loss(x, target), logits)
+        assert torch.autograd.gradgradcheck(lambda x, loss=loss: loss(x, target), logits)
+
+
 GRID = [sign * size for size in (0.0, 20.0, 100.0, 1e4) for sign in (1, -1)]
 
 
-GAMMAS = [0.0, 0.1, 0.5, 1.0, 2.0, 5.0]
+def _widened(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def settings_of(case: Case) -> list[dict[str, Any]]:
-    return [{**case.settings, "gamma": gamma} for gamma in GAMMAS] if "gamma" in case.settings else [case.settings]
+SETTINGS = [
+    pytest.param(case, settings, id=f"{name}-{settings}")
+    for name, case in CASES.items()
+    for settings in (case.settings, *case.grid)
+]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
-@pytest.mark.parametrize(
-    ("case", "settings"),
-    [pytest.param(case, s, id=f"{name}-{s}") for name, case in CASES.items() for s in settings_of(case)],
-)
+@pytest.mark.parametrize(("case", "settings"), SETTINGS)
 def test_finite_everywhere(case, settings, dtype, device):
-    if case.family == "softmax":
-        table = torch.tensor(list(itertools.product(GRID, repeat=3)), dtype=dtype, device=device)
-        targets = [torch.full((len(table),), c, device=device) for c in range(3)]
-        targets.append(torch.full((len(table), 3), 1 / 3, device=device))
-    else:
+    if case.family == "sigmoid":
         table = torch.tensor(GRID, dtype=dtype, device=device)
         targets = [torch.full((len(table),), t, device=device) for t in (0.0, 1.0, 0.3)]
+    else:
+        table = torch.tensor(list(itertools.product(GRID, repeat=3)), dtype=dtype, device=device)
+        targets = [torch.full((len(table),), c, device=device) for c in range(3)]
+        if case.family == "batch":
+            targets = [torch.arange(len(table), device=device) % 3]
+        elif not case.index_only:
+            targets.append(torch.full((len(table), 3), 1 / 3, device=device))
     for target, label_smoothing in itertools.product(targets, (0.0, 0.1)):
+        arguments = settings if case.family == "batch" else {**settings, "label_smoothing": label_smoothing}
         logits = table.clone().requires_grad_()
-        rows = case.build(**settings, reduction="none", label_smoothing=label_smoothing).to(device)(logits, target)
+        rows = case.build(**arguments, reduction="none").to(device)(logits, target)
         assert rows.dtype == dtype
-        assert rows.isfinite().all()
+        wide = case.build(**arguments, reduction="none").to(device)(_widened(logits), target)
+        assert wide.isfinite().all()
+        assert rows.isfinite()[wide < 65504].all()  # a larger value has no float16
         assert (rows >= 0).all()
-        total = case.build(**settings, reduction="sum", label_smoothing=label_smoothing).to(device)(logits, target)
+        total = case.build(**arguments, reduction="sum").to(device)(logits, target)
         assert total.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+        assert total.isfinite()
         total.backward()
         assert logits.grad.dtype == dtype
         assert logits.grad.isfinite().all()
 
 
-@EVERY
+@POINTWISE
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
 def test_low_precision_input_keeps_one_percent(case, dtype):
     x = torch.arange(-8, 8.5, 0.5, dtype=dtype)
@@ -323,7 +357,7 @@ def test_low_precision_input_keeps_one_percent(case, dtype):
         )
 
 
-@SOFTMAX
+@WEIGHTED_SOFTMAX
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_extreme_weights_scale_the_rows_and_nothing_else(case, scale):
     logits, target = draw(case)
@@ -349,16 +383,19 @@ def test_extreme_pos_weight_scales_positives_and_nothing_else(case, scale):
 @EVERY
 @pytest.mark.parametrize("named", ["weight", "count"])
 def test_without_valid_elements_the_loss_is_zero_with_a_graph(case, named):
-    ignore = {"ignore_index": 1}
+    arguments = {**case.settings, "ignore_index": 1}
+    if case.family != "batch":
+        arguments["normalizer"] = named
     logits, target = draw(case)
     for x, t in ((logits, torch.ones_like(target)), (logits[:0], target[:0])):
         for reduction in REDUCTIONS:
             x = x.detach().requires_grad_()
-            loss = case.build(**case.settings, **ignore, reduction=reduction, normalizer=named)(x, t)
+            loss = case.build(**arguments, reduction=reduction)(x, t)
             loss.sum().backward()
             assert (loss == 0).all()
             assert (x.grad == 0).all()
-            assert loss.shape == (t.shape if reduction == "none" else ())
+            rows = (3,) if case.family == "batch" else t.shape
+            assert loss.shape == (rows if reduction == "none" else ())
 
 
 @EVERY
@@ -367,11 +404,12 @@ def test_sample_weights_of_ignored_rows_never_matter(case):
     target[0] = -1
     s = torch.ones(8).index_fill(0, torch.tensor([0]), torch.nan)
     for named in ("weight", "count"):
-        loss = case.build(**case.settings, ignore_index=-1, normalizer=named)
+        normalizer = {} if case.family == "batch" else {"normalizer": named}
+        loss = case.build(**case.settings, ignore_index=-1, **normalizer)
         same(loss(logits, target, s), loss(logits, target), logits)
 
 
-@EVERY
+@POINTWISE
 def test_zero_weights_give_zero_not_nan(case):
     logits, target = draw(case)
     loss = case.build(**case.settings, normalizer="weight")(logits, target, torch.zeros(8))
@@ -380,7 +418,7 @@ def test_zero_weights_give_zero_not_nan(case):
     assert (logits.grad == 0).all()
 
 
-@EVERY
+@POINTWISE
 def test_non_contiguous_input(case):
     logits, target = draw(case, (4, 3, 5))
     loss = case.build(**case.settings)
@@ -418,8 +456,8 @@ def test_autocast_changes_nothing(case):
 
 @EVERY
 def test_modules_travel(case, device):
-    arguments = {**case.settings, "weight": WEIGHT}
-    if "gamma" in arguments:
+    arguments = {**case.settings, **({"weight": WEIGHT} if case.takes_weight else {})}
+    if "FocalLoss" in repr(case.module) and "Poly" not in repr(case.module):
         arguments["gamma"] = torch.tensor([0.5, 1.0, 2.0], dtype=DOUBLE)
     loss = case.build(**arguments)
     logits, target = draw(case)
@@ -433,13 +471,14 @@ def test_modules_travel(case, device):
         assert torch.equal(twin(logits, target), expected)
         assert repr(twin) == repr(loss)
     moved = copy.deepcopy(loss).to(device, torch.float32)
+    assert list(moved.buffers())
     assert {(buffer.device.type, buffer.dtype) for buffer in moved.buffers()} == {(device.type, torch.float32)}
     torch.testing.assert_close(
         moved(logits.float().to(device), target.to(device)).cpu().double(), expected, rtol=1e-5, atol=0
     )
 
 
-@EVERY
+@WEIGHTED
 def test_the_module_owns_its_tensors(case):
     weight = WEIGHT.clone()
     loss = case.build(weight=weight)
@@ -449,20 +488,22 @@ def test_the_module_owns_its_tensors(case):
 
 @EVERY
 def test_repr_shows_every_argument(case):
-    arguments = {
-        **case.settings,
-        "weight": WEIGHT,
-        "label_smoothing": 0.125,
-        "ignore_index": 77,
-        "reduction": "sum",
-        "normalizer": 3.5,
-        "sync_normalizer": True,
-    }
+    arguments = {**case.settings, "ignore_index": 77, "reduction": "sum", "sync_normalizer": True}
+    if case.takes_weight:
+        arguments["weight"] = WEIGHT
+    if case.family != "batch":
+        arguments |= {"label_smoothing": 0.125, "normalizer": 3.5}
     text = repr(case.build(**arguments))
     for name, value in arguments.items():
         shown = "[0.5, 1.0, 2.0]" if name == "weight" else repr(value)
         assert f"{name}={shown}" in text
-    assert "shape=(64,)" in repr(case.build(weight=torch.ones(64)))
+    for name in inspect.signature(case.module).parameters:
+        assert f"{name}=" in text
+
+
+@WEIGHTED
+def test_repr_of_a_long_vector_is_its_shape(case):
+    assert "weight=tensor(shape=(64,))" in repr(case.build(weight=torch.ones(64)))
 
 
 BAD = [
@@ -484,6 +525,10 @@ BAD = [
 @EVERY
 @pytest.mark.parametrize(("arguments", "error", "match"), BAD, ids=str)
 def test_bad_arguments_raise_at_construction(case, arguments, error, match):
+    if not set(arguments) <= set(inspect.signature(case.module).parameters):
+        with pytest.raises(TypeError, match=match):
+            case.build(**arguments)
+        return
     with pytest.raises(error, match=f"`{match}`"):
         case.build(**arguments)
     if not isinstance(arguments.get("weight"), Tensor):  # functions never look at the values of tensors
@@ -491,11 +536,70 @@ def test_bad_arguments_raise_at_construction(case, arguments, error, match):
             case.function(*draw(case), **{**case.required, **arguments})
 
 
-@pytest.mark.parametrize("case", [c for c in CASES.values() if "gamma" in c.settings])
-@pytest.mark.parametrize("gamma", [-1.0, torch.nan, torch.inf, torch.tensor([1.0, -1.0, 0.0])], ids=str)
-def test_bad_gamma_raises_at_construction(case, gamma):
+NUMBERS = [
+    pytest.param(case, name, id=f"{of}-{name}")
+    for of, case in CASES.items()
+    for name in case.settings
+    if isinstance(case.settings[name], float)
+]
+
+
+@pytest.mark.parametrize(("case", "name"), NUMBERS)
+def test_bad_numbers_raise_at_construction_and_at_the_call(case, name):
+    for value, error in [(-1.5, ValueError), (torch.nan, ValueError), (torch.inf, ValueError), ("1", TypeError)]:
+        with pytest.raises(error, match=f"`{name}`"):
+            case.build(**{name: value})
+        with pytest.raises(error, match=f"`{name}`"):
+            case.function(*draw(case), **{**case.required, name: value})
+
+
+@pytest.mark.parametrize("module", [losses.FocalLoss, losses.SigmoidFocalLoss])
+def test_a_bad_gamma_vector_raises_at_construction(module):
     with pytest.raises(ValueError, match="`gamma`"):
-        case.build(gamma=gamma)
+        module(gamma=torch.tensor([1.0, -1.0, 0.0]))
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("class_counts", [10, 0, 1]),
+        ("class_counts", [10, -1, 1]),
+        ("class_counts", [10, torch.nan, 1]),
+        ("class_counts", 5),
+        ("class_counts", torch.ones(3, 1)),
+        ("prior", [2.0, 1.0, 1.0]),
+        ("prior", [0.5, 0.5, 0.0]),
+        ("prior", torch.full((3, 1), 1 / 3)),
+        ("cost_matrix", [[0.0, 1.0]]),
+        ("cost_matrix", [[0.0, -1.0], [1.0, 0.0]]),
+        ("cost_matrix", [[0.0, torch.nan], [1.0, 0.0]]),
+        ("cost_matrix", 3.0),
+    ],
+)
+def test_what_a_loss_cannot_do_without_is_checked_at_construction(name, bad):
+    having = [case for case in CASES.values() if name in case.required]
+    assert having
+    for case in having:
+        with pytest.raises(ValueError, match=name):
+            case.build(**{name: bad})
+
+
+@over(lambda case: case.required and case.family == "softmax")
+def test_a_wrong_number_of_classes_raises_at_the_call(case):
+    logits, target = draw(case)
+    name, value = next(iter(case.required.items()))
+    wrong = value[:2] if name != "cost_matrix" else [row[:2] for row in value[:2]]
+    with pytest.raises(ValueError, match="3 classes"):
+        case.function(logits, target, **{name: wrong if name != "prior" else [0.5, 0.5]})
+
+
+def test_a_prior_of_one_output_names_the_binary_loss():
+    with pytest.raises(ValueError, match="LogitAdjustedBCEWithLogitsLoss"):
+        losses.LogitAdjustedLoss(0.1)
+    with pytest.raises(ValueError, match="`prior`"):
+        functional.logit_adjusted_cross_entropy(torch.zeros(4, 2), torch.zeros(4).long(), 0.1)
+    with pytest.raises(ValueError, match="`clip`"):
+        losses.AsymmetricLoss(clip=1.0)
 
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.1, torch.tensor([0.5, 2.0])], ids=str)
@@ -519,13 +623,14 @@ def test_bad_input_raises_at_the_call(case):
     ]:
         with pytest.raises(error, match="`"):
             loss(*arguments)
-    with pytest.raises(ValueError, match="`weight`"):
-        case.build(**case.settings, weight=torch.ones(4))(logits, target)
+    if case.takes_weight:
+        with pytest.raises(ValueError, match="`weight`"):
+            case.build(**case.settings, weight=torch.ones(4))(logits, target)
     with pytest.raises(ValueError, match="one device"):
         loss(logits, target.to("meta"))
 
 
-@SOFTMAX
+@WEIGHTED_SOFTMAX
 def test_softmax_bad_input(case):
     for weight in (torch.tensor(2.0), torch.ones(3, 1)):
         with pytest.raises(ValueError, match="`weight`"):
@@ -546,11 +651,12 @@ def test_softmax_focal_needs_two_classes_and_a_fitting_gamma():
 
 
 def compiled_equals_eager(case: Case, backend: str, **tolerance: float) -> None:
-    for label_smoothing, weight in ((0.0, None), (0.1, WEIGHT.float())):
+    variants: list[dict[str, Any]] = [{}]
+    if case.family != "batch":
+        variants.append({"label_smoothing": 0.1, **({"weight": WEIGHT.float()} if case.takes_weight else {})})
+    for arguments in variants:
         torch._dynamo.reset()
-        loss = case.build(
-            **case.settings, label_smoothing=label_smoothing, **({} if weight is None else {"weight": weight})
-        )
+        loss = case.build(**case.settings, **arguments)
         logits, target = draw(case, dtype=torch.float32)
         fast = torch.compile(loss, fullgraph=True, backend=backend)
         same(fast(logits, target, torch.ones(8)), loss(logits, target, torch.ones(8)), logits, **tolerance)
@@ -562,7 +668,7 @@ def test_compiles_in_one_graph(case):
     compiled_equals_eager(case, "aot_eager")
 
 
-@EVERY
+@POINTWISE
 def test_a_second_loss_with_other_numbers_compiles_too(case):
     torch._dynamo.reset()
     logits, target = draw(case)
@@ -582,51 +688,66 @@ def test_compiles_with_inductor(case):
 
 # ------------------------------------------------------------------ posteriors, for every loss alike
 
+POSTERIORS = [
+    pytest.param(case, settings, id=f"{name}-{settings}")
+    for name, case in CASES.items()
+    if case.has_posterior and case.family != "batch"
+    for settings in ({}, case.settings, *case.grid)
+    if "gamma_neg" not in settings or settings["gamma_neg"] or not settings.get("clip", 0.05)
+]
 
-@EVERY
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
-def test_log_posterior_is_finite_normalised_and_monotone(case, dtype):
+@pytest.mark.parametrize(("case", "settings"), POSTERIORS)
+def test_log_posterior_is_finite_normalised_and_monotone(case, settings, dtype):
     x = torch.tensor(sorted({*GRID, *range(-30, 31)}), dtype=DOUBLE).to(dtype)
-    for gamma in GAMMAS if "gamma" in case.settings else (None,):
-        loss = case.build(**({} if gamma is None else {"gamma": gamma}))
-        if case.family == "softmax":
-            logits = torch.stack([torch.zeros_like(x), x, torch.ones_like(x)], 1)
-            rows = loss.log_posterior(logits, prior=[0.5, 0.2, 0.3], train_prior=[0.2, 0.5, 0.3])
-            torch.testing.assert_close(rows.exp().sum(1), torch.ones(len(x), dtype=rows.dtype))
-            positive = rows[:, 1]
-        else:
-            rows = positive = loss.log_posterior(x, prior=0.1, train_prior=0.5)
-        assert rows.dtype == (DOUBLE if dtype == DOUBLE else torch.float32)
-        assert rows.isfinite().all()
-        assert (positive.diff() >= -1e-6).all()
-        assert (rows <= 1e-6).all()
+    loss = case.build(**settings)
+    if case.family == "softmax":
+        logits = torch.stack([torch.zeros_like(x), x, torch.ones_like(x)], 1)
+        rows = loss.log_posterior(logits, prior=[0.5, 0.2, 0.3], train_prior=[0.2, 0.5, 0.3])
+        torch.testing.assert_close(rows.exp().sum(1), torch.ones(len(x), dtype=rows.dtype))
+        positive = rows[:, 1]
+    else:
+        rows = positive = loss.log_posterior(x, prior=0.1, train_prior=0.5)
+    assert rows.dtype == (DOUBLE if dtype == DOUBLE else torch.float32)
+    assert rows.isfinite().all()
+    assert (positive.diff() >= -1e-6).all()
+    assert (rows <= 1e-6).all()
 
 
-@EVERY
-def test_log_posterior_keeps_its_digits_in_float32(case):
+@pytest.mark.parametrize(("case", "settings"), POSTERIORS)
+def test_log_posterior_keeps_its_digits_in_float32(case, settings):
     x = torch.linspace(-40, 40, 81)
-    logits = torch.stack([torch.zeros_like(x), x], 1) if case.family == "softmax" else x
-    prior = [0.5, 0.5] if case.family == "softmax" else 0.5
-    for gamma in GAMMAS if "gamma" in case.settings else (None,):
-        loss = case.module(weight=torch.ones(2)) if gamma is None else case.build(gamma=gamma)
-        low, exact = (loss.log_posterior(z, prior=prior) for z in (logits, logits.double()))
-        torch.testing.assert_close(low.double(), exact, rtol=2e-6, atol=2e-6)
+    logits = torch.stack([torch.zeros_like(x), x, x / 2], 1) if case.family == "softmax" else x
+    prior = SHARES if case.family == "softmax" else 0.3
+    loss = case.build(**settings)
+    low, exact = (loss.log_posterior(z, prior=prior) for z in (logits, logits.double()))
+    if settings.get("clip", "clip" in inspect.signature(case.module).parameters):  # near p = clip, p - clip cancels
+        low, exact = low[logits.sigmoid() > 0.2], exact[logits.sigmoid() > 0.2]
+    torch.testing.assert_close(low.double(), exact, rtol=4e-6, atol=4e-6)
 
 
-@EVERY
+@over(lambda case: case.has_posterior and case.neutral is not None)
 def test_log_posterior_at_the_neutral_setting_is_the_plain_one(case):
     logits, _ = draw(case)
     loss = case.build(**case.neutral)
     plain = F.log_softmax(logits, 1) if case.family == "softmax" else F.logsigmoid(logits)
-    prior = [0.7, 0.2, 0.1] if case.family == "softmax" else 0.1
+    prior = SHARES if case.family == "softmax" else 0.1
     torch.testing.assert_close(loss.log_posterior(logits, prior=prior), plain)
     torch.testing.assert_close(loss.log_posterior(logits, prior=prior, train_prior=prior), plain)
 
 
-@EVERY
+@POSTERIOR
 @pytest.mark.parametrize("prior", [[2.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.5, 0.5, torch.nan], [0.5, 0.5], 1.5], ids=str)
 def test_log_posterior_refuses_bad_priors(case, prior):
     if case.family == "sigmoid" and prior == [0.5, 0.5]:
         prior = [[0.5, 0.5]] * 2
     with pytest.raises(ValueError, match=r"prior|sigmoid"):
         case.build().log_posterior(torch.zeros(4, 3), prior=prior)
+
+
+@NO_POSTERIOR
+def test_what_has_no_posterior_says_why_and_names_calibration(case):
+    with pytest.raises(losses.NoPosteriorError, match=f"{case.module.__name__}.*: .*calibration"):
+        case.build().log_posterior(torch.zeros(4, 3), prior=SHARES)
+    assert issubclass(losses.NoPosteriorError, ValueError)

@@ -2,6 +2,7 @@
 
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -9,6 +10,9 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from imbalance_torch.losses import ClassWeightedCrossEntropyLoss, FocalLoss, SigmoidFocalLoss
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "contracts"))
+from loss_cases import CASES
 
 WEIGHT = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
 SPLIT = 5  # rank 0 takes five rows, rank 1 three
@@ -24,14 +28,28 @@ LOSSES = {
     "none": lambda sync, **k: FocalLoss(WEIGHT, reduction="none", sync_normalizer=sync, **k),
     "torch": lambda sync, **k: nn.CrossEntropyLoss(WEIGHT, **k),
     "neutral": lambda sync, **k: ClassWeightedCrossEntropyLoss(WEIGHT, **k),
+    "torch sigmoid": lambda sync, ignore_index: nn.BCEWithLogitsLoss(),
+    **{
+        name: lambda sync, case=case, **k: case.build(**case.settings, sync_normalizer=sync, **k)
+        for name, case in CASES.items()
+    },
+    **{
+        f"neutral {name}": lambda sync, case=case, **k: case.build(
+            **case.neutral, **({"weight": WEIGHT} if case.family == "softmax" else {}), **k
+        )
+        for name, case in CASES.items()
+        if case.neutral is not None
+    },
 }
+SIGMOID = {name for name, case in CASES.items() if case.family == "sigmoid"}
+SIGMOID |= {f"neutral {name}" for name in SIGMOID} | {"sigmoid", "sigmoid_weight", "positives", "torch sigmoid"}
 
 
 def data(name: str, valid: str) -> tuple[torch.Tensor, torch.Tensor, int]:
     """Eight rows; with valid="rank 0" every row of rank 1 is ignored, with "none" every row."""
     generator = torch.Generator().manual_seed(11)
     x = torch.randn(8, 4, generator=generator, dtype=torch.float64)
-    if name.startswith("sig") or name == "positives":
+    if name in SIGMOID:
         y, ignore = torch.randint(2, (8, 3), generator=generator), -1
     else:
         y, ignore = torch.randint(3, (8,), generator=generator), -100
@@ -50,6 +68,7 @@ def network() -> nn.Linear:
 
 def run(model: nn.Module, name: str, sync: bool, valid: str, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
     x, y, ignore = data(name, valid)
+    y = y.double() if name == "torch sigmoid" else y
     loss = LOSSES[name](sync, ignore_index=ignore)(model(x[rows]), y[rows])
     model.zero_grad()
     loss.sum().backward()

@@ -1,12 +1,27 @@
 """At the population minimiser of each loss, `log_posterior` gives the true posterior back."""
 
+import copy
 import itertools
 
 import pytest
 import torch
 from torch import Tensor
 
-from imbalance_torch.losses import ClassWeightedCrossEntropyLoss, FocalLoss, SigmoidFocalLoss
+from imbalance_torch.losses import (
+    AsymmetricLoss,
+    BalancedSoftmaxLoss,
+    ClassWeightedBCEWithLogitsLoss,
+    ClassWeightedCrossEntropyLoss,
+    DeferredReweighting,
+    FocalLoss,
+    LogitAdjustedBCEWithLogitsLoss,
+    LogitAdjustedLoss,
+    NoPosteriorError,
+    Poly1FocalLoss,
+    Poly1Loss,
+    SigmoidFocalLoss,
+    VSLoss,
+)
 
 DOUBLE = torch.float64
 POSTERIORS = torch.tensor(
@@ -49,12 +64,23 @@ SOFTMAX = [
     FocalLoss(WEIGHTS, gamma=2.0, label_smoothing=0.1),
     ClassWeightedCrossEntropyLoss(WEIGHTS),
     ClassWeightedCrossEntropyLoss(WEIGHTS, label_smoothing=0.1),
+    *(
+        LogitAdjustedLoss(PRIOR, tau=tau, weight=weight, label_smoothing=smoothing)
+        for tau, weight, smoothing in ((0.5, None, 0.0), (1.0, None, 0.0), (2.0, WEIGHTS, 0.0), (1.0, WEIGHTS, 0.1))
+    ),
+    BalancedSoftmaxLoss([70, 20, 10]),
+    BalancedSoftmaxLoss([5, 1, 94], weight=WEIGHTS),
+    *(VSLoss([70, 20, 10], gamma=gamma, tau=tau) for gamma, tau in ((0.3, 1.0), (0.3, 0.0), (0.0, 2.0))),
+    VSLoss([70, 20, 10], weight=WEIGHTS, label_smoothing=0.1),
+    *(Poly1Loss(weight, epsilon=epsilon) for epsilon in (-0.9, 1.0, 5.0) for weight in (None, WEIGHTS)),
+    Poly1Loss(WEIGHTS, epsilon=1.0, label_smoothing=0.1),
 ]
 
 
 @pytest.mark.parametrize("loss", SOFTMAX, ids=lambda loss: repr(loss).split(", ignore")[0])
 @pytest.mark.parametrize("shares", [None, BALANCED], ids=["as found", "balanced"])
 def test_softmax_posterior_comes_back(loss, shares):
+    loss = copy.deepcopy(loss)
     loss.reduction = "none"
     truth = under(POSTERIORS, PRIOR, PRIOR if shares is None else shares)
 
@@ -79,12 +105,29 @@ SIGMOID = [
     ),
     SigmoidFocalLoss(pos_weight=torch.tensor(20.0), weight=torch.tensor(3.0), alpha=0.4),
     SigmoidFocalLoss(alpha=0.25, label_smoothing=0.1, pos_weight=torch.tensor(2.0)),
+    ClassWeightedBCEWithLogitsLoss(),
+    ClassWeightedBCEWithLogitsLoss.from_counts([980, 20], label_smoothing=0.1),
+    ClassWeightedBCEWithLogitsLoss.from_counts([980, 20], max_weight=5.0),
+    LogitAdjustedBCEWithLogitsLoss(0.02),
+    LogitAdjustedBCEWithLogitsLoss([0.98, 0.02], tau=0.5, pos_weight=torch.tensor(3.0), label_smoothing=0.1),
+    *(
+        AsymmetricLoss(gamma_neg=g, gamma_pos=h, clip=c)
+        for g, h, c in ((4.0, 1.0, 0.0), (1.0, 0.0, 0.0), (4.0, 1.0, 0.05), (2.0, 0.5, 0.2), (0.0, 0.0, 0.0))
+    ),
+    AsymmetricLoss(pos_weight=torch.tensor(3.0), label_smoothing=0.1),
+    *(
+        Poly1FocalLoss(epsilon=epsilon, gamma=gamma, alpha=alpha)
+        for epsilon in (-1.0, -0.5, 1.0)
+        for gamma, alpha in ((0.5, None), (2.0, 0.25), (2.0, None))
+    ),
+    Poly1FocalLoss(gamma=0.0),
 ]
 
 
 @pytest.mark.parametrize("loss", SIGMOID, ids=lambda loss: repr(loss).split(", ignore")[0])
 @pytest.mark.parametrize("train_prior", [None, 0.5])
 def test_sigmoid_posterior_comes_back(loss, train_prior):
+    loss = copy.deepcopy(loss)
     loss.reduction = "none"
     prior = torch.tensor([0.98, 0.02], dtype=DOUBLE)
     shares = prior if train_prior is None else torch.tensor([0.5, 0.5], dtype=DOUBLE)
@@ -117,6 +160,23 @@ def test_labels_have_priors_of_their_own():
     torch.testing.assert_close(maps[0].T, SigmoidFocalLoss().log_posterior(logits, prior=prior))
 
 
+def test_a_deferred_loss_undoes_the_weights_in_force():
+    loss = DeferredReweighting(ClassWeightedCrossEntropyLoss(WEIGHTS), start_epoch=2)
+    logits = torch.log(POSTERIORS)
+    torch.testing.assert_close(loss.log_posterior(logits, prior=PRIOR).exp(), POSTERIORS)
+    loss.set_epoch(2)
+    torch.testing.assert_close(loss.log_posterior(logits + WEIGHTS.log(), prior=PRIOR).exp(), POSTERIORS)
+
+
+def test_a_clipped_negative_has_posterior_zero_below_the_clip_and_none_without_focusing():
+    x = torch.linspace(-12, -3, 50, dtype=DOUBLE)
+    low = AsymmetricLoss(clip=0.05).log_posterior(x, prior=0.1).exp()
+    assert (low < 1e-6).all()
+    assert low.isfinite().all()
+    with pytest.raises(NoPosteriorError, match="clip"):
+        AsymmetricLoss(clip=0.05, gamma_neg=0.0).log_posterior(x, prior=0.1)
+
+
 def test_two_class_softmax_posterior_equals_sigmoid_posterior():
     logits = torch.linspace(-30, 30, 40, dtype=DOUBLE).reshape(20, 2)
     for gamma, label_smoothing in itertools.product((0.0, 0.5, 2.0), (0.0, 0.1)):
@@ -146,10 +206,13 @@ def test_smoothing_below_its_floor_keeps_the_order():
 
 def test_what_has_no_posterior_says_so():
     for alpha in (0.0, 1.0):
-        with pytest.raises(ValueError, match="alpha"):
-            SigmoidFocalLoss(alpha=alpha).log_posterior(torch.zeros(3), prior=0.1)
+        for kind in (SigmoidFocalLoss, Poly1FocalLoss):
+            with pytest.raises(ValueError, match="alpha"):
+                kind(alpha=alpha).log_posterior(torch.zeros(3), prior=0.1)
     loss = ClassWeightedCrossEntropyLoss(torch.tensor([1.0, 0.0]))
     assert loss.log_posterior(torch.zeros(1, 2), prior=[0.5, 0.5]).isnan().all()
+    never = ClassWeightedBCEWithLogitsLoss(pos_weight=torch.tensor([0.0, 1.0]))
+    assert never.log_posterior(torch.zeros(1, 2), prior=0.5).isnan().tolist() == [[True, False]]
     with pytest.raises(ValueError, match="class shares for a softmax loss"):
         FocalLoss().log_posterior(torch.zeros(3, 2), prior=0.1)
     with pytest.raises(ValueError, match="sigmoid"):

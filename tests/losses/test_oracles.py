@@ -1,4 +1,4 @@
-"""Frozen values of other libraries (float64 unless said otherwise), and the formulas written out.
+"""Frozen values of other libraries for focal and weighted losses (float64 unless said otherwise), and their formulas.
 
 Origins: torch F.cross_entropy and BCE; torchvision 0.28, kornia 0.9.0, mmpretrain, imbalanced-losses 0.6.0,
 pytorch-focalloss 1.2.0, monai 1.6.1 and AdeelH/pytorch-multi-class-focal-loss for focal losses; balanced-loss 0.1.1.

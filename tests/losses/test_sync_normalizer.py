@@ -15,7 +15,7 @@ spec.loader.exec_module(worker)
 
 pytestmark = pytest.mark.ddp
 VALID = pytest.mark.parametrize("valid", ["all", "rank 0", "none"])
-SYNCED = ["weight", "count", "weighted", "sigmoid", "sigmoid_weight", "positives"]
+SYNCED = ["weight", "count", "weighted", "sigmoid", "sigmoid_weight", "positives", *worker.CASES]
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,11 @@ def test_sum_none_and_numbers_are_never_synchronised(ranks, name, valid):
     assert len(ranks[0][f"none/True/{valid}"][0]) == worker.SPLIT
 
 
-def test_the_default_is_what_torch_gives_under_ddp(ranks):
+@pytest.mark.parametrize("name", [name for name in worker.LOSSES if name.startswith("neutral")])
+def test_the_default_is_what_torch_gives_under_ddp(ranks, name):
+    reference = "torch sigmoid" if name in worker.SIGMOID else "torch"
     for rank in ranks:
-        for ours, theirs in zip(rank["neutral/False/all"], rank["torch/False/all"], strict=True):
+        for ours, theirs in zip(rank[f"{name}/False/all"], rank[f"{reference}/False/all"], strict=True):
             torch.testing.assert_close(ours, theirs)
 
 

@@ -172,6 +172,18 @@ def test_the_weights_of_the_loss_are_stored(run, tmp_path, monkeypatch):
     torch.testing.assert_close(TabularModel.load(run / "model").classifier.loss.weight, expected)
 
 
+@pytest.mark.parametrize("name", ["logit_adjusted", "balanced_softmax", "vs", "poly1"])
+def test_every_named_loss_trains_saves_and_scores(name, tmp_path):
+    x = np.random.default_rng(1).normal(size=600)
+    pd.DataFrame({"x": x, "y": (x > 1.2).astype(int)}).to_parquet(tmp_path / "t.parquet")
+    options = DataOptions(str(tmp_path / "t.parquet"), "y")
+    figures = train(options, Settings(Technique(name), max_steps=60, batch_size=64), tmp_path / "run")
+    assert figures["ap"] > 0.8
+    score(tmp_path / "run/model", tmp_path / "t.parquet", tmp_path / "s.parquet")
+    probability = pd.read_parquet(tmp_path / "s.parquet")["probability"].to_numpy()
+    assert abs(probability.mean() / (x > 1.2).mean() - 1) < 0.35
+
+
 def test_three_classes(tmp_path):
     generator = np.random.default_rng(0)
     x = generator.normal(size=900)
