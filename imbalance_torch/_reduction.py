@@ -77,11 +77,27 @@ def reduce_loss(
     total = loss.sum()
     if reduction == "sum":
         return total
+    return divide(total, loss.shape, valid, weight, positives, normalizer, sync)
+
+
+def divide(
+    total: Tensor,
+    shape: torch.Size,
+    valid: Tensor | None,
+    weight: Tensor | None,
+    positives: Tensor | None,
+    normalizer: Normalizer,
+    sync: bool,
+) -> Tensor:
+    """Return the mean: the sum of a loss of this ``shape`` over what ``normalizer`` names, see `reduce_loss`."""
     if isinstance(normalizer, Tensor):
         return total / normalizer.to(total.dtype)
     if not isinstance(normalizer, str):
         return total / normalizer
-    denominator = _denominator(loss, valid, weight, positives, normalizer)
+    by_weight = normalizer == "weight" and weight is not None
+    if valid is None and not sync and not by_weight and normalizer != "positives":
+        return total / max(shape.numel(), 1)
+    denominator = _denominator(total, shape, valid, weight if by_weight else None, positives, normalizer)
     if sync and dist.is_available() and dist.is_initialized():
         denominator = denominator.detach().clone()
         dist.all_reduce(denominator)
@@ -101,13 +117,18 @@ def _leading(sample_weight: Tensor, loss: Tensor) -> Tensor:
 
 
 def _denominator(
-    loss: Tensor, valid: Tensor | None, weight: Tensor | None, positives: Tensor | None, normalizer: str
+    total: Tensor,
+    shape: torch.Size,
+    valid: Tensor | None,
+    weight: Tensor | None,
+    positives: Tensor | None,
+    normalizer: str,
 ) -> Tensor:
     if normalizer == "positives" and positives is not None:
         return positives.sum()
-    if normalizer == "weight" and weight is not None:
-        weight = weight.expand_as(loss)
+    if weight is not None:
+        weight = weight.expand(shape)
         return (weight if valid is None else torch.where(valid, weight, 0.0)).sum()
     if valid is None:
-        return torch.full((), loss.numel(), dtype=loss.dtype, device=loss.device)
-    return valid.sum().to(loss.dtype)
+        return torch.full((), shape.numel(), dtype=total.dtype, device=total.device)
+    return valid.sum().to(total.dtype)

@@ -1,7 +1,8 @@
-"""Focal loss and its slope in one pass: the eager fast path, with double backward, forward mode and vmap."""
+"""Focal loss and its slope in one pass, eager and compiled, with double backward, forward mode and vmap."""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -16,10 +17,9 @@ CHUNK = 262_144
 
 
 def is_fast(logits: Tensor, gamma: float | Tensor, *others: Tensor | None) -> bool:
-    """Tell whether the kernels apply: eager mode, one gamma > 0, and a gradient for the logits alone."""
+    """Tell whether the kernels apply: one gamma > 0, and a gradient for the logits alone."""
     return (
-        not torch.compiler.is_compiling()
-        and not isinstance(gamma, Tensor)
+        not isinstance(gamma, Tensor)
         and gamma > 0
         and torch.is_grad_enabled()
         and logits.requires_grad
@@ -27,41 +27,87 @@ def is_fast(logits: Tensor, gamma: float | Tensor, *others: Tensor | None) -> bo
     )
 
 
-def sigmoid_focal(z: Tensor, t: Tensor, a: Tensor | None, b: Tensor | None, gamma: Any) -> Tensor:
+def sigmoid_focal(z: Tensor, t: Tensor, a: Tensor | None, b: Tensor | None, gamma: Any, summed: bool) -> Tensor:
     """Return the loss of `SigmoidFocal`; ``gamma`` is a number."""
-    return SigmoidFocal.apply(z, t, a, b, gamma)[0]  # type: ignore[no-untyped-call,no-any-return]
+    if torch.compiler.is_compiling():
+        loss: Tensor = Traced.apply(z, t, a, b, gamma)[0]  # type: ignore[no-untyped-call]
+        return loss.sum() if summed else loss
+    return SigmoidFocal.apply(z, t, a, b, gamma, summed)[0]  # type: ignore[no-untyped-call,no-any-return]
 
 
 def softmax_focal(z: Tensor, index: Tensor, gamma: Any) -> Tensor:
     """Return the loss of `SoftmaxFocal`; ``gamma`` is a number."""
+    if torch.compiler.is_compiling():
+        log_p = F.log_softmax(z, 1)
+        classes = torch.arange(z.shape[1], device=z.device).reshape(-1, *[1] * (z.ndim - 2))
+        q = torch.where(classes == index, 0.0, log_p.exp()).sum(1, keepdim=True)
+        return _loss_and_rate(log_p.gather(1, index), q, gamma)[0]
     return SoftmaxFocal.apply(z, index, gamma)[0]  # type: ignore[no-untyped-call,no-any-return]
+
+
+class Traced(Function):
+    """The loss of `SigmoidFocal` for torch.compile, which takes neither jvp nor double backward."""
+
+    @staticmethod
+    def forward(z: Tensor, t: Tensor, a: Tensor | None, b: Tensor | None, gamma: float) -> tuple[Tensor, Tensor]:
+        """Return loss and slope by plain operations, one exponential and one logarithm, for the compiler to fuse."""
+        size = z.abs()
+        small = torch.exp(-size)
+        rest, large = torch.log1p(small), 1.0 / (1.0 + small)
+        small = small * large
+        p, q = torch.where(z < 0, small, large), torch.where(z < 0, large, small)
+        positive = t * q**gamma if a is None else a * t * q**gamma
+        negative = (1.0 - t) * p**gamma if b is None else b * (1.0 - t) * p**gamma
+        of_positive, of_negative = positive * (rest + (size - z) / 2), negative * (rest + (size + z) / 2)
+        slope = p * (negative - gamma * of_positive) - q * (positive - gamma * of_negative)
+        return of_positive + of_negative, slope
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        """Keep the slope."""
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, up: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        """Return up times the slope."""
+        (slope,) = ctx.saved_tensors
+        return up * slope, None, None, None, None
 
 
 class SigmoidFocal(Function):
     """a t q^gamma (-log p) + b (1-t) p^gamma (-log q) and its slope; p = sigmoid(z), q = 1 - p, None for a, b = 1.
 
+    ``summed`` gives the sum of the loss, which then never leaves the scratch memory.
     With A = a t q^gamma and B = b (1-t) p^gamma the slope is p (B + gamma A log p) - q (A + gamma B log q).
     """
 
     @staticmethod
-    def forward(z: Tensor, t: Tensor, a: Tensor | None, b: Tensor | None, gamma: float) -> tuple[Tensor, Tensor]:
-        """Return (loss, slope), each of the shape of ``z``, which a, b and t have too."""
-        loss, slope = torch.empty_like(z), torch.empty_like(z)
-        if not z.numel():
-            return loss, slope
-        whole = [None if x is None else x.reshape(-1, *x.shape[1:]) for x in (z, t, loss, slope, a, b)]
-        rows = z.shape[0] if z.ndim else 1
-        step = max(1, CHUNK * rows // z.numel()) if z.is_cpu else rows
-        scratch = z.new_empty(4, min(step, rows), *z.shape[1:])
-        for start in range(0, rows, step):
-            part: list[Any] = [None if x is None else x[start : start + step] for x in whole]
-            _sigmoid_kernel(*part, *scratch[:, : len(part[0])], gamma=gamma)
+    def forward(
+        z: Tensor, t: Tensor, a: Tensor | None, b: Tensor | None, gamma: float, summed: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return loss and slope, each of the shape of ``z``, which a, b and t have too; a summed loss is 0-d."""
+        slope = torch.empty_like(z)
+        if z.numel() <= CHUNK or not z.is_cpu:
+            loss = _sigmoid_kernel(z, t, slope, a, b, None, None, None, None, None, gamma=gamma)
+            return (loss.sum() if summed else loss), slope
+        loss = z.new_zeros(()) if summed else torch.empty_like(z)
+        step = max(1, CHUNK * len(z) // z.numel())
+        scratch = z.new_empty(5, min(step, len(z)), *z.shape[1:])
+        for start in range(0, len(z), step):
+            part: list[Any] = [None if x is None else x[start : start + step] for x in (z, t, slope, a, b)]
+            memory, *others = scratch[:, : len(part[0])]
+            if not summed:
+                memory = loss[start : start + step]
+            of_part = _sigmoid_kernel(*part, memory, *others, gamma=gamma)
+            if summed:
+                loss += of_part.sum()
         return loss, slope
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         """Keep the slope; everything else that is kept was an input."""
-        *tensors, ctx.gamma = inputs
+        *tensors, ctx.gamma, ctx.summed = inputs
         _keep_slope(ctx, output[1], *tensors)
 
     @staticmethod
@@ -74,20 +120,23 @@ class SigmoidFocal(Function):
             negative = (1.0 - t if b is None else b * (1.0 - t)) * (ctx.gamma * log_p).exp()
             slope = log_p.exp() * (negative + ctx.gamma * positive * log_p)
             slope = slope - log_q.exp() * (positive + ctx.gamma * negative * log_q)
-        return None if up is None else up * slope, None, None, None, None
+        return None if up is None else up * slope, None, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor | None, *_: Any) -> tuple[Tensor | None, None]:
         """Return the slope times the tangent."""
         (slope,) = ctx.saved_tensors
-        return None if tangent is None else slope * tangent, None
+        if tangent is None:
+            return None, None
+        return (slope * tangent).sum() if ctx.summed else slope * tangent, None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, tuple[int, int]]:
         """Put the new dimension in front: every element is on its own."""
-        *tensors, gamma = inputs
+        *tensors, gamma, summed = inputs
         front = _to_front(tensors, in_dims, info.batch_size)
-        return SigmoidFocal.apply(*front, gamma), (0, 0)  # type: ignore[no-untyped-call]
+        loss, slope = SigmoidFocal.apply(*front, gamma, False)  # type: ignore[no-untyped-call]
+        return (loss.flatten(1).sum(1) if summed else loss, slope), (0, 0)
 
 
 class SoftmaxFocal(Function):
@@ -140,28 +189,73 @@ class SoftmaxFocal(Function):
         return (loss.unflatten(0, shape), slope.unflatten(0, shape)), (0, 0)
 
 
+# `apply` asks for the signature at every call: kept, it costs nothing.
+_kept: Any
+for _kept in (SigmoidFocal.forward, SoftmaxFocal.forward):
+    _kept.__signature__ = inspect.signature(_kept)
+
+
 def _sigmoid_kernel(
     z: Tensor,
     t: Tensor,
-    loss: Tensor,
     slope: Tensor,
     a: Tensor | None,
     b: Tensor | None,
-    *scratch: Tensor,
+    *memory: Tensor | None,
     gamma: float,
-) -> None:
-    """Fill ``loss`` and ``slope``. -log p = max(-z, 0) - log(1 - min(p, q)) keeps all digits on both sides."""
-    p, negative_log_q, positive, negative = scratch
+) -> Tensor:
+    """Fill ``slope`` and return the loss, which fills the first ``memory``; None for memory allocates it.
+
+    Where all targets are 0 or 1, the sum of t (1 - t) is 0 and one of the two terms is enough. On the CPU a look at the
+    sum waits for nothing.
+    """
+    if z.is_cpu and not torch.addcmul(t, t, t, value=-1, out=memory[0]).sum():
+        return _hard_kernel(z, t, slope, a, b, *memory, gamma=gamma)
+    return _soft_kernel(z, t, slope, a, b, *memory, gamma=gamma)
+
+
+def _hard_kernel(
+    z: Tensor, t: Tensor, slope: Tensor, a: Tensor | None, b: Tensor | None, *memory: Tensor | None, gamma: float
+) -> Tensor:
+    """With w = (1 - 2t) z and q = sigmoid(w): q^gamma l, l = max(w, 0) - log(1 - min(q, 1 - q))."""
+    loss, first, second, third, _ = memory
+    one = z.new_ones(())
+    sign = torch.sub(one, t, alpha=2, out=first)
+    w = torch.mul(z, sign, out=second)
+    q = torch.sigmoid(w, out=slope)
+    p = torch.sub(one, q, out=third)
+    rest = torch.minimum(p, q, out=loss).neg_().log1p_()
+    log_loss = w.clamp_(min=0).sub_(rest)
+    modulator = torch.pow(q, gamma, out=loss)
+    q.addcmul_(p, log_loss, value=gamma).mul_(modulator).mul_(sign)
+    loss = modulator.mul_(log_loss)
+    if a is not None or b is not None:
+        ones = one.expand_as(z)
+        factor = torch.lerp(ones if b is None else b, ones if a is None else a, t, out=third)
+        loss.mul_(factor)
+        q.mul_(factor)
+    return loss
+
+
+def _soft_kernel(
+    z: Tensor, t: Tensor, slope: Tensor, a: Tensor | None, b: Tensor | None, *memory: Tensor | None, gamma: float
+) -> Tensor:
+    """With A = a t q^gamma and B = b (1-t) p^gamma: A (-log p) + B (-log q).
+
+    -log p = max(-z, 0) - log(1 - min(p, q)) keeps all digits on both sides.
+    """
+    loss, first, second, third, fourth = memory
     q = torch.neg(z, out=slope)
     negative_log_p = torch.clamp(q, min=0, out=loss)
-    torch.clamp(z, min=0, out=negative_log_q)
+    negative_log_q = torch.clamp(z, min=0, out=first)
     q.sigmoid_()
-    torch.sigmoid(z, out=p)
-    rest = torch.minimum(p, q, out=positive).neg_().log1p_()
-    negative_log_p.sub_(rest)
-    negative_log_q.sub_(rest)
+    p = torch.sigmoid(z, out=second)
+    positive = torch.minimum(p, q, out=third).neg_().log1p_()
+    negative_log_p.sub_(positive)
+    negative_log_q.sub_(positive)
     torch.pow(q, gamma, out=positive).mul_(t)
-    torch.pow(p, gamma, out=negative).addcmul_(negative, t, value=-1)
+    negative = torch.pow(p, gamma, out=fourth)
+    negative.addcmul_(negative, t, value=-1)
     if a is not None:
         positive.mul_(a)
     if b is not None:
@@ -170,7 +264,7 @@ def _sigmoid_kernel(
     p.mul_(negative.sub_(of_positive, alpha=gamma))
     q.mul_(positive.sub_(of_negative, alpha=gamma))
     torch.sub(p, q, out=slope)
-    loss.add_(of_negative)
+    return of_positive.add_(of_negative)
 
 
 def _loss_and_rate(log_p: Tensor, q: Tensor, gamma: float) -> tuple[Tensor, Tensor]:

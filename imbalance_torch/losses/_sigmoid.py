@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imbalance_torch._checks import check_floating, check_same_device, check_tensor
-from imbalance_torch._reduction import Normalizer, reduce_loss, widen
+from imbalance_torch._reduction import Normalizer, divide, reduce_loss, widen
 from imbalance_torch.losses._arguments import check_nonnegative, check_options, describe, keep
 from imbalance_torch.losses._modulator import unsmooth
 from imbalance_torch.priors import label_shift
 
 ElementLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""(logits, target, pos_weight) -> the loss of each element, for targets that may be soft."""
+"""(logits, target, pos_weight) -> the loss of each element, or their sum, for targets that may be soft."""
 
 NORMALIZERS = ("weight", "count", "positives")
 
@@ -35,8 +35,12 @@ def sigmoid_loss(
     reduction: str,
     normalizer: Normalizer,
     sync: bool = False,
+    summed_loss: ElementLoss | None = None,
 ) -> Tensor:
-    """Return weight times ``element_loss`` of the (smoothed) target, reduced."""
+    """Return weight times ``element_loss`` of the (smoothed) target, reduced.
+
+    ``summed_loss``, if there is one, gives the sum where nothing else than the sum is needed.
+    """
     check_floating("logits", logits)
     check_tensor("target", target)
     if sample_weight is not None:
@@ -55,7 +59,11 @@ def sigmoid_loss(
     if ignore_index is not None:
         valid = target != ignore_index
         z, t = torch.where(valid, z, 0.0), torch.where(valid, t, 0.0)
-    loss = element_loss(z, t * (1.0 - label_smoothing) + label_smoothing / 2 if label_smoothing else t, pos_weight)
+    smooth = t * (1.0 - label_smoothing) + label_smoothing / 2 if label_smoothing else t
+    if summed_loss is not None and reduction != "none" and valid is None and weight is None and sample_weight is None:
+        total = summed_loss(z, smooth, pos_weight)
+        return total if reduction == "sum" else divide(total, z.shape, None, None, t, normalizer, sync)
+    loss = element_loss(z, smooth, pos_weight)
     return reduce_loss(
         loss if weight is None else loss * weight,
         dtype=logits.dtype,
@@ -146,6 +154,7 @@ class AbstractSigmoidLoss(nn.Module, ABC):
             reduction=self.reduction,
             normalizer=self.normalizer,
             sync=self.sync_normalizer,
+            summed_loss=self.summed_loss,
         )
 
     def log_posterior(self, logits: Tensor, *, prior: Any, train_prior: Any = None) -> Tensor:
@@ -184,6 +193,10 @@ class AbstractSigmoidLoss(nn.Module, ABC):
     @abstractmethod
     def element_loss(self, logits: Tensor, target: Tensor, pos_weight: Tensor | None) -> Tensor:
         """Return the loss of each element; the target may be soft."""
+
+    def summed_loss(self, logits: Tensor, target: Tensor, pos_weight: Tensor | None) -> Tensor:
+        """Return the sum of `element_loss`; a loss that has the sum for less says so here."""
+        return self.element_loss(logits, target, pos_weight).sum()
 
     def link(self, logits: Tensor) -> Tensor:
         """Return the log-odds of weight times posterior at which ``logits`` minimise the loss."""

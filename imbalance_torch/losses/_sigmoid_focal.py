@@ -91,6 +91,7 @@ def sigmoid_focal_loss(
         ignore_index=ignore_index,
         reduction=reduction,
         normalizer=normalizer,
+        summed_loss=partial(_focal_of_element, gamma=gamma, alpha=alpha, summed=True),
     )
 
 
@@ -159,6 +160,10 @@ class SigmoidFocalLoss(AbstractSigmoidLoss):
         """Return the focal loss of each element."""
         return _focal_of_element(logits, target, pos_weight, gamma=self.gamma, alpha=self.alpha)
 
+    def summed_loss(self, logits: Tensor, target: Tensor, pos_weight: Tensor | None) -> Tensor:
+        """Return the sum of the focal losses."""
+        return _focal_of_element(logits, target, pos_weight, gamma=self.gamma, alpha=self.alpha, summed=True)
+
     def link(self, logits: Tensor) -> Tensor:
         """Return log phi(1-p) - log phi(p) - logit alpha, phi(p) = -d/dp (1-p)^gamma (-log p)."""
         log_p, log_q = F.logsigmoid(logits), F.logsigmoid(-logits)
@@ -178,6 +183,7 @@ def _focal_of_element(
     *,
     gamma: float | Tensor,
     alpha: float | Tensor | None,
+    summed: bool = False,
 ) -> Tensor:
     if isinstance(gamma, Tensor):
         gamma = broadcast("gamma", gamma, logits)
@@ -187,12 +193,13 @@ def _focal_of_element(
         pos_weight, negative_weight = alpha if pos_weight is None else alpha * pos_weight, 1.0 - alpha
     if is_fast(logits, gamma, target, pos_weight, negative_weight):
         a, b = (None if x is None else x.expand_as(logits) for x in (pos_weight, negative_weight))
-        return sigmoid_focal(logits, target, a, b, gamma)
+        return sigmoid_focal(logits, target, a, b, gamma, summed)
     log_p, log_q = log_sigmoids(logits)
     positive, negative = focal_term(log_p, log_q, gamma), focal_term(log_q, log_p, gamma)
-    return expectation(
+    loss = expectation(
         positive, negative if negative_weight is None else negative * negative_weight, target, pos_weight
     )
+    return loss.sum() if summed else loss
 
 
 def _check_alpha(alpha: float | Tensor | None) -> None:
