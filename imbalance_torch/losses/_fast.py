@@ -36,12 +36,14 @@ def sigmoid_focal(z: Tensor, t: Tensor, a: Tensor | None, b: Tensor | None, gamm
 
 
 def softmax_focal(z: Tensor, index: Tensor, gamma: Any) -> Tensor:
-    """Return the loss of `SoftmaxFocal`; ``gamma`` is a number."""
+    """Return the loss of `SoftmaxFocal`; ``gamma`` is a number.
+
+    Under torch.compile one pass over the classes has to do: 1 - p comes from log p, whose rounding is that of
+    cross-entropy.
+    """
     if torch.compiler.is_compiling():
-        log_p = F.log_softmax(z, 1)
-        classes = torch.arange(z.shape[1], device=z.device).reshape(-1, *[1] * (z.ndim - 2))
-        q = torch.where(classes == index, 0.0, log_p.exp()).sum(1, keepdim=True)
-        return _loss_and_rate(log_p.gather(1, index), q, gamma)[0]
+        loss: Tensor = -F.log_softmax(z, 1).gather(1, index)
+        return (-torch.expm1(-loss)).clamp(min=torch.finfo(z.dtype).tiny) ** gamma * loss  # type: ignore[no-any-return]
     return SoftmaxFocal.apply(z, index, gamma)[0]  # type: ignore[no-untyped-call,no-any-return]
 
 

@@ -38,8 +38,7 @@ def log_focal_slope(log_p: Tensor, log_q: Tensor, gamma: float | Tensor) -> Tens
 
 def softmax_rest(log_p: Tensor, index: Tensor) -> Tensor:
     """Return log(1 - p) of the classes ``index`` (N, 1, *): the log-sum-exp of the others, without cancellation."""
-    classes = torch.arange(log_p.shape[1], device=log_p.device).reshape(-1, *[1] * (log_p.ndim - 2))
-    return torch.logsumexp(torch.where(classes == index, -torch.inf, log_p), 1, keepdim=True)
+    return torch.logsumexp(log_p.scatter(1, index, -torch.inf), 1, keepdim=True)
 
 
 def softmax_rests(log_p: Tensor) -> Tensor:

@@ -12,11 +12,17 @@ DOUBLE = torch.float64
 GAMMAS = [0.1, 0.5, 1.0, 1.5, 2.0, 5.0]
 X = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=DOUBLE) * 3
 INDEX = torch.tensor([0, 1, 2, 2, 1, 0])
+HARD = (torch.rand(6, 3, generator=torch.Generator().manual_seed(4)) < 0.3).to(DOUBLE)
 SOFT = torch.rand(6, 3, generator=torch.Generator().manual_seed(1), dtype=DOUBLE)
 PAIRS = [
     *((FocalLoss(gamma=gamma), INDEX) for gamma in GAMMAS),
     *((SigmoidFocalLoss(gamma=gamma), SOFT) for gamma in GAMMAS),
     (SigmoidFocalLoss(gamma=1.5, alpha=0.3, pos_weight=torch.tensor([1.0, 4.0, 0.5])), SOFT),
+    *((SigmoidFocalLoss(gamma=gamma), HARD) for gamma in GAMMAS),
+    (SigmoidFocalLoss(gamma=1.5, alpha=0.3), HARD),
+    (SigmoidFocalLoss(gamma=1.5, pos_weight=torch.tensor([1.0, 4.0, 0.5]), weight=torch.tensor([1.0, 2.0, 3.0])), HARD),
+    (SigmoidFocalLoss(gamma=0.5, reduction="sum"), torch.where(torch.arange(18).reshape(6, 3) == 7, 0.5, HARD)),
+    (SigmoidFocalLoss(gamma=0.5, label_smoothing=0.1), HARD.bool()),
 ]
 LOSSES = pytest.mark.parametrize(("loss", "target"), PAIRS, ids=lambda value: repr(value)[:40])
 
@@ -62,7 +68,7 @@ def test_the_kernel_equals_the_plain_formula(loss, target, logits, plain, counte
 
 @pytest.mark.parametrize(("gamma", "dtype"), list(itertools.product(GAMMAS, [torch.float32, torch.bfloat16])), ids=str)
 def test_the_kernel_keeps_its_digits(gamma, dtype):
-    x = torch.arange(-30, 30.5, 0.5, dtype=dtype)
+    x = torch.arange(-30, 30.5, 0.5, dtype=dtype)  # hard targets and a soft one take different kernels
     for low_target in (torch.zeros(len(x)), torch.ones(len(x)), torch.full((len(x),), 0.25)):
         results = []
         for z in (x.clone().requires_grad_(), x.double().requires_grad_()):
@@ -125,13 +131,17 @@ def test_vmap_over_logits_that_need_a_gradient(counted):
 @pytest.mark.parametrize("size", [1, 7, _fast.CHUNK - 1, _fast.CHUNK, _fast.CHUNK + 1, 2 * _fast.CHUNK + 3])
 def test_chunks_leave_nothing_out(size, plain):
     x = torch.randn(size, generator=torch.Generator().manual_seed(2)).requires_grad_()
-    target = (torch.arange(size) % 3 == 0).float()
-    loss = SigmoidFocalLoss(reduction="none")
-    rows = loss(x, target)
-    gradient = torch.autograd.grad(rows.sum(), x)[0]
+    hard = (torch.arange(size) % 3 == 0).float()
+    soft = torch.where(torch.arange(size) == size - 1, 0.5, hard)  # the last chunk alone is soft
+    ours = []
+    for target, reduction in itertools.product((hard, soft), ("none", "sum", "mean")):
+        loss = SigmoidFocalLoss(reduction=reduction)
+        ours.append((loss, target, loss(x, target)))
+    gradients = [torch.autograd.grad(value.sum(), x)[0] for _, _, value in ours]
     plain()
-    torch.testing.assert_close(rows, loss(x, target))
-    torch.testing.assert_close(gradient, torch.autograd.grad(loss(x, target).sum(), x)[0])
+    for (loss, target, value), gradient in zip(ours, gradients, strict=True):
+        torch.testing.assert_close(value, loss(x, target), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(gradient, torch.autograd.grad(loss(x, target).sum(), x)[0])
 
 
 def test_chunks_of_rows_with_many_labels_and_weights_of_full_shape(plain):
@@ -162,7 +172,11 @@ def test_the_plain_formula_takes_over(counted):
     assert counted
 
 
-@pytest.mark.parametrize(("loss", "target"), [(FocalLoss(), INDEX), (SigmoidFocalLoss(), SOFT.float())], ids=str)
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [(FocalLoss(), INDEX), (SigmoidFocalLoss(), SOFT.float()), (SigmoidFocalLoss(), HARD.float())],
+    ids=str,
+)
 def test_one_float_per_logit_is_kept_for_backward(loss, target):
     logits = X.float().requires_grad_()
     kept = {}
