@@ -312,7 +312,7 @@ def main() -> None:
     sync = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     settings = {
         "binary 10_000": lambda: binary(10_000, 300, device),
-        "binary 1_000_000": lambda: binary(1_000_000, 21, device),
+        "binary 1_000_000": lambda: binary(1_000_000, 51, device),
         "65_536 x 10": lambda: multiclass(65_536, 10, 15, device),
         "65_536 x 1_000": lambda: multiclass(65_536, 1000, 7, device),
     }

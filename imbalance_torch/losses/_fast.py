@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from imbalance_torch.losses._modulator import softmax_rest
 
-CHUNK = 262_144
+CHUNK = 250_000
 """Elements that go through the sigmoid kernel at a time: its scratch memory then stays in the cache of a CPU."""
 
 
