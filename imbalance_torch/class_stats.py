@@ -85,8 +85,8 @@ def class_weights(
         ValueError: A count is negative or not finite, all counts are zero, or an option is unknown or out of range.
 
     Warns:
-        UserWarning: The counts differ and the weights, before ``max_weight``, do not within 1 %: ``beta`` or ``power``
-            is too small for these counts. 0 asks for equal weights and gets them in silence.
+        UserWarning: The counts differ by half or more and the weights, before ``max_weight``, do not within 1 %:
+            ``beta`` or ``power`` is too small for these counts. 0 asks for equal weights and gets them in silence.
 
     Notes:
         1 - beta^n is computed as -expm1(n log beta) in float64, since the plain form loses all digits near beta = 1.
@@ -291,8 +291,8 @@ def _weigh(
 
 
 def _futility(counts: Tensor, weights: Tensor, scheme: str, beta: float, power: float) -> str:
-    """Say how to part weights that are equal within 1 % though the counts are not; empty when all is well."""
-    if _spread(counts) <= 1.01 or _spread(weights) >= 1.01:
+    """Say how to part weights that are equal within 1 % though the counts are far apart; empty when all is well."""
+    if _spread(counts) < 1.5 or _spread(weights) >= 1.01:
         return ""
     if scheme == "effective" and beta > 0:
         digits = max(1, math.ceil(math.log10(float(counts.max()))))

@@ -153,8 +153,10 @@ class AsymmetricLoss(AbstractSigmoidLoss):
 
     def link(self, logits: Tensor) -> Tensor:
         """Return the log of the slope of the negative loss over that of the positive; a p below clip means 0."""
-        if self.clip and not self.gamma_neg:
-            refuse_posterior(self, "with `clip` > 0 and `gamma_neg` = 0 many posteriors share the optimum p = clip")
+        if self.clip and not (self.gamma_neg and self.gamma_pos):
+            refuse_posterior(
+                self, "with `clip` > 0 and a focusing strength of 0 many posteriors share the optimum p = clip or p = 1"
+            )
         log_p, log_q = log_sigmoids(logits)
         positive = log_focal_slope(log_p, log_q, self.gamma_pos)
         return log_focal_slope(*_log_of_clipped(log_p, log_q, self.clip), self.gamma_neg) - positive

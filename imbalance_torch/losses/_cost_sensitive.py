@@ -147,5 +147,6 @@ def _expected_cost(logits: Tensor, index: Tensor | None, *, cost_matrix: Tensor)
     cost = cost_matrix.to(logits.device, logits.dtype)
     p = logits.softmax(1)
     if index is None:
-        return torch.einsum("yc,nc...->ny...", cost, p)
+        with torch.autocast(logits.device.type, enabled=False):  # a product of matrices, which autocast would narrow
+            return torch.einsum("yc,nc...->ny...", cost, p)
     return (cost[index.squeeze(1)].movedim(-1, 1) * p).sum(1, keepdim=True)

@@ -79,7 +79,8 @@ class DeferredReweighting(nn.Module):
             )
         for name, value in full.items():
             self.register_buffer(f"full_{name}", check_floating(f"loss.{name}", value).clone(), persistent=False)
-            setattr(loss, name, value.clone())  # torch.nn keeps the caller's tensor, which must not change
+            # torch.nn keeps the caller's tensor, which must not change, and saves it, which the epoch makes needless
+            loss.register_buffer(name, value.clone(), persistent=False)
         self._enter(0)
 
     @property

@@ -1,4 +1,4 @@
-"""Focal loss and its slope in one pass, eager and compiled, with double backward, forward mode and vmap."""
+"""Focal loss and its slope in one pass, eager and compiled, with double backward and vmap."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 from torch.nn import functional as F
 
 from imbalance_torch.losses._modulator import softmax_rest
@@ -17,9 +17,11 @@ CHUNK = 250_000
 
 
 def is_fast(logits: Tensor, gamma: float | Tensor, *others: Tensor | None) -> bool:
-    """Tell whether the kernels apply: one gamma > 0, and a gradient for the logits alone."""
+    """Tell whether the kernels apply: plain tensors, one gamma > 0, and a reverse gradient for the logits alone."""
     return (
-        not isinstance(gamma, Tensor)
+        type(logits) is Tensor
+        and forward_ad._current_level < 0
+        and not isinstance(gamma, Tensor)
         and gamma > 0
         and torch.is_grad_enabled()
         and logits.requires_grad
@@ -30,7 +32,7 @@ def is_fast(logits: Tensor, gamma: float | Tensor, *others: Tensor | None) -> bo
 def sigmoid_focal(z: Tensor, t: Tensor, a: Tensor | None, b: Tensor | None, gamma: Any, summed: bool) -> Tensor:
     """Return the loss of `SigmoidFocal`; ``gamma`` is a number."""
     if torch.compiler.is_compiling():
-        loss: Tensor = Traced.apply(z, t, a, b, gamma)[0]  # type: ignore[no-untyped-call]
+        loss: Tensor = TracedSigmoidFocal.apply(z, t, a, b, gamma)[0]  # type: ignore[no-untyped-call]
         return loss.sum() if summed else loss
     return SigmoidFocal.apply(z, t, a, b, gamma, summed)[0]  # type: ignore[no-untyped-call,no-any-return]
 
@@ -47,8 +49,8 @@ def softmax_focal(z: Tensor, index: Tensor, gamma: Any) -> Tensor:
     return SoftmaxFocal.apply(z, index, gamma)[0]  # type: ignore[no-untyped-call,no-any-return]
 
 
-class Traced(Function):
-    """The loss of `SigmoidFocal` for torch.compile, which takes neither jvp nor double backward."""
+class TracedSigmoidFocal(Function):
+    """The loss of `SigmoidFocal` for torch.compile, which takes no double backward."""
 
     @staticmethod
     def forward(z: Tensor, t: Tensor, a: Tensor | None, b: Tensor | None, gamma: float) -> tuple[Tensor, Tensor]:
@@ -94,22 +96,25 @@ class SigmoidFocal(Function):
             loss = _sigmoid_kernel(z, t, slope, a, b, None, None, None, None, None, gamma=gamma)
             return (loss.sum() if summed else loss), slope
         loss = z.new_zeros(()) if summed else torch.empty_like(z)
-        step = max(1, CHUNK * len(z) // z.numel())
-        scratch = z.new_empty(5, min(step, len(z)), *z.shape[1:])
-        for start in range(0, len(z), step):
-            part: list[Any] = [None if x is None else x[start : start + step] for x in (z, t, slope, a, b)]
-            memory, *others = scratch[:, : len(part[0])]
-            if not summed:
-                memory = loss[start : start + step]
-            of_part = _sigmoid_kernel(*part, memory, *others, gamma=gamma)
+        whole: list[Any] = [z, t, slope, a, b, None if summed else loss]
+        if all(x is None or x.is_contiguous() for x in whole):
+            whole = [None if x is None else x.view(-1) for x in whole]
+        rows = len(whole[0])
+        step = max(1, CHUNK * rows // z.numel())
+        scratch = z.new_empty(5, min(step, rows), *whole[0].shape[1:])
+        for start in range(0, rows, step):
+            part: list[Any] = [None if x is None else x[start : start + step] for x in whole]
+            own, *others = scratch[:, : len(part[0])]
+            values = own if summed else part.pop()
+            _sigmoid_kernel(*part[:5], values, *others, gamma=gamma)
             if summed:
-                loss += of_part.sum()
+                loss += values.sum()
         return loss, slope
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         """Keep the slope; everything else that is kept was an input."""
-        *tensors, ctx.gamma, ctx.summed = inputs
+        *tensors, ctx.gamma, _ = inputs
         _keep_slope(ctx, output[1], *tensors)
 
     @staticmethod
@@ -123,14 +128,6 @@ class SigmoidFocal(Function):
             slope = log_p.exp() * (negative + ctx.gamma * positive * log_p)
             slope = slope - log_q.exp() * (positive + ctx.gamma * negative * log_q)
         return None if up is None else up * slope, None, None, None, None, None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor | None, *_: Any) -> tuple[Tensor | None, None]:
-        """Return the slope times the tangent."""
-        (slope,) = ctx.saved_tensors
-        if tangent is None:
-            return None, None
-        return (slope * tangent).sum() if ctx.summed else slope * tangent, None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, tuple[int, int]]:
@@ -170,16 +167,10 @@ class SoftmaxFocal(Function):
         z, index, slope = ctx.saved_tensors
         if torch.is_grad_enabled():
             log_p = F.log_softmax(z, 1)
-            q = softmax_rest(log_p, index).exp()
+            q = softmax_rest(log_p, index).exp().clamp(min=torch.finfo(z.dtype).tiny ** 0.5)  # l / q has q^2 below
             _, rate = _loss_and_rate(log_p.gather(1, index), q, ctx.gamma)
             slope = (log_p.exp() * rate).scatter(1, index, -rate * q)
         return None if up is None else up * slope, None, None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor | None, *_: Any) -> tuple[Tensor | None, None]:
-        """Return the slope times the tangent, summed over the classes."""
-        (slope,) = ctx.saved_tensors
-        return None if tangent is None else (slope * tangent).sum(1, keepdim=True), None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, tuple[int, int]]:
@@ -208,10 +199,10 @@ def _sigmoid_kernel(
 ) -> Tensor:
     """Fill ``slope`` and return the loss, which fills the first ``memory``; None for memory allocates it.
 
-    Where all targets are 0 or 1, the sum of t (1 - t) is 0 and one of the two terms is enough. On the CPU a look at the
-    sum waits for nothing.
+    Where all targets are 0 or 1, the sum of |t (1 - t)| is 0 and one of the two terms is enough. On the CPU a look at
+    the sum waits for nothing.
     """
-    if z.is_cpu and not torch.addcmul(t, t, t, value=-1, out=memory[0]).sum():
+    if z.is_cpu and not torch.addcmul(t, t, t, value=-1, out=memory[0]).abs_().sum():
         return _hard_kernel(z, t, slope, a, b, *memory, gamma=gamma)
     return _soft_kernel(z, t, slope, a, b, *memory, gamma=gamma)
 
@@ -281,7 +272,6 @@ def _keep_slope(ctx: Any, slope: Tensor, *inputs: Tensor | None) -> None:
     ctx.mark_non_differentiable(slope)
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*inputs, slope)
-    ctx.save_for_forward(slope)
 
 
 def _to_front(tensors: list[Any], dims: tuple[int | None, ...], size: int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Tversky and soft F1 loss, and what every loss of a whole batch shares: base, weights, reduction, sum over ranks."""
+"""Tversky and soft F1 loss."""
 
 from __future__ import annotations
 
@@ -282,9 +282,9 @@ def _rows(
     s = spread(sample_weight, per_row, z).reshape(-1, 1)
     if soft:
         return z, target.to(z.dtype).movedim(dim, -1).reshape(z.shape), s
-    target = target.reshape(-1, 1)
+    target = target.long().reshape(-1, 1)
     valid = target != ignore_index
-    one_hot = torch.zeros_like(z).scatter(1, torch.where(valid, target, 0).long(), 1.0)
+    one_hot = torch.zeros_like(z).scatter(1, torch.where(valid, target, 0), 1.0)
     return torch.where(valid, z, 0.0), one_hot, torch.where(valid, s, 0.0)
 
 

@@ -38,11 +38,13 @@ def ranking_loss(
     index = target.ndim < logits.ndim
     if index:
         target = target.unsqueeze(1)
+    if not target.is_floating_point():
+        target = target.long()
     if ignore_index is not None:
         valid = target != ignore_index
         z, s = torch.where(valid, z, 0.0), torch.where(valid, s, 0.0)
         target = torch.where(valid, target, 0)
-    positive = torch.zeros_like(z).scatter(1, target.long(), 1.0) if index else (target == 1).to(z.dtype)
+    positive = torch.zeros_like(z).scatter(1, target, 1.0) if index else (target == 1).to(z.dtype)
     rows = torch.stack([z, s * positive, s * (1 - positive)], 1)
     if joins_ranks(sync, reduction):
         rows = gather_rows(rows)

@@ -57,7 +57,7 @@ def sigmoid_loss(
     t = target.to(z.dtype)
     valid = None
     if ignore_index is not None:
-        valid = target != ignore_index
+        valid = (target if target.is_floating_point() else target.long()) != ignore_index
         z, t = torch.where(valid, z, 0.0), torch.where(valid, t, 0.0)
     smooth = t * (1.0 - label_smoothing) + label_smoothing / 2 if label_smoothing else t
     if summed_loss is not None and reduction != "none" and valid is None and weight is None and sample_weight is None:

@@ -84,8 +84,9 @@ def _of_probabilities(
 def _of_indices(
     class_loss: ClassLoss, z: Tensor, target: Tensor, weight: Tensor | None, smoothing: float, ignore_index: int
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    target = target.long()  # before the comparison: as uint8, -100 is 156
     valid = target != ignore_index
-    index = torch.where(valid, target, 0).long().unsqueeze(1)
+    index = torch.where(valid, target, 0).unsqueeze(1)
     target_weight = None if weight is None else weight.flatten()[index.squeeze(1)]
     if not smoothing:
         loss = class_loss(z, index).squeeze(1)

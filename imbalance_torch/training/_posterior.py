@@ -28,11 +28,12 @@ def log_posterior(loss: nn.Module, logits: Tensor, prior: Tensor, train_prior: T
 
 
 def initial_prior(loss: nn.Module, num_outputs: int, prior: Tensor, train_prior: Tensor) -> Tensor | None:
-    """Return the class shares whose log is the best constant output under ``loss`` and the sampled shares.
+    """Return the class shares whose log is a good constant output to start from under ``loss`` and the sampled shares.
 
-    That output is the log prior less the posterior that the link reports for all-zero logits: the log of the shares
-    after weights and sampling, minus the offset that the loss adds by itself. Shape (C,) for softmax logits and for
-    one sigmoid logit, (L, 2) for several sigmoid logits.
+    It is the best one where the link is a shift, as for weights and logit adjustment; a focal link stretches the logits
+    too, and its optimum is flatter. The output is the log prior less the posterior that the link reports for all-zero
+    logits: the log of the shares after weights and sampling, minus the offset that the loss adds by itself. Shape (C,)
+    for softmax logits and for one sigmoid logit, (L, 2) for several sigmoid logits.
     """
     device = next((buffer.device for buffer in loss.buffers()), prior.device)
     at_zero = log_posterior(loss, prior.new_zeros(1, num_outputs, device=device), prior, train_prior)

@@ -235,6 +235,18 @@ def test_softmax_takes_every_integer_kind(case):
         same(loss(logits, target.to(kind)), loss(logits, target), logits)
 
 
+@over(lambda case: case.family == "softmax" or case.module.__name__ in ("TverskyLoss", "SoftF1Loss", "SmoothAPLoss"))
+def test_no_class_of_a_small_integer_kind_is_taken_for_the_ignored_one(case):
+    logits = torch.randn(4, 200, generator=torch.Generator().manual_seed(9), dtype=DOUBLE)
+    target = torch.tensor([156, 3, 156, 199])  # -100 as uint8 is 156
+    many = {"prior": [0.005] * 200, "class_counts": [5] * 200, "cost_matrix": 1 - torch.eye(200, dtype=DOUBLE)}
+    required = {name: many.get(name, torch.ones(200, dtype=DOUBLE)) for name in case.required}
+    loss = case.module(**{**required, **case.settings})
+    torch.testing.assert_close(loss(logits, target.to(torch.uint8)), loss(logits, target))
+    ignoring = case.module(**{**required, **case.settings, "ignore_index": -57})  # as uint8: 199
+    torch.testing.assert_close(ignoring(logits, target.to(torch.uint8)), ignoring(logits, target))
+
+
 @SIGMOID
 def test_sigmoid_ignore_index_drops_elements(case):
     logits, target = draw(case)
@@ -445,10 +457,15 @@ def test_no_global_state_changes(case):
 @EVERY
 def test_autocast_changes_nothing(case):
     logits, target = draw(case, dtype=torch.bfloat16)
-    loss = case.build(**case.settings)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = loss(logits, target)
-    torch.testing.assert_close(inside, loss(logits, target), rtol=0, atol=0)
+    soft = torch.rand(8, 3, generator=torch.Generator().manual_seed(5)).softmax(1)
+    variants = [({}, target)]
+    if case.family != "batch":
+        variants += [({"label_smoothing": 0.1}, target), *([] if case.index_only else [({}, soft)])]
+    for arguments, labels in variants:
+        loss = case.build(**case.settings, **arguments)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            inside = loss(logits, labels)
+        torch.testing.assert_close(inside, loss(logits, labels), rtol=0, atol=0)
 
 
 # ------------------------------------------------------------------ modules
@@ -693,7 +710,7 @@ POSTERIORS = [
     for name, case in CASES.items()
     if case.has_posterior and case.family != "batch"
     for settings in ({}, case.settings, *case.grid)
-    if "gamma_neg" not in settings or settings["gamma_neg"] or not settings.get("clip", 0.05)
+    if "gamma_neg" not in settings or settings["gamma_neg"] * settings["gamma_pos"] or not settings.get("clip", 0.05)
 ]
 
 

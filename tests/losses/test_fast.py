@@ -5,8 +5,11 @@ import itertools
 import pytest
 import torch
 from torch import func
+from torch._subclasses import FakeTensorMode
+from torch.autograd import forward_ad
 
 from imbalance_torch.losses import FocalLoss, SigmoidFocalLoss, _fast, _focal, _sigmoid_focal
+from imbalance_torch.losses.functional import sigmoid_focal_loss
 
 DOUBLE = torch.float64
 GAMMAS = [0.1, 0.5, 1.0, 1.5, 2.0, 5.0]
@@ -82,6 +85,55 @@ def test_the_kernel_keeps_its_digits(gamma, dtype):
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # torch 2.13: its own forward mode
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # torch 2.13: its own forward mode
+@pytest.mark.parametrize(("loss", "target"), [(SigmoidFocalLoss(), HARD), (SigmoidFocalLoss(gamma=0.5), SOFT)], ids=str)
+def test_reverse_over_forward_of_leaves(loss, target, plain):  # torch 2.13 refuses it for its own logsumexp
+    def hessian_vector():
+        x = X.clone().requires_grad_()
+        with forward_ad.dual_level():
+            tangent = forward_ad.unpack_dual(loss(forward_ad.make_dual(x, torch.ones_like(x)), target)).tangent
+            return torch.autograd.grad(tangent, x)[0]
+
+    ours = hessian_vector()
+    assert ours.abs().max() > 1e-4
+    plain()
+    torch.testing.assert_close(ours, hessian_vector())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # torch 2.13: its own forward mode
+def test_tangents_of_weights_count():
+    x, weight = X.clone().requires_grad_(), torch.ones(3, dtype=DOUBLE)
+    with forward_ad.dual_level():
+        value = sigmoid_focal_loss(x, HARD, pos_weight=forward_ad.make_dual(weight, torch.ones_like(weight)))
+        tangent = forward_ad.unpack_dual(value).tangent
+    step = 1e-6
+    apart = sigmoid_focal_loss(x, HARD, pos_weight=weight + step) - sigmoid_focal_loss(x, HARD, pos_weight=weight)
+    torch.testing.assert_close(tangent, apart / step, rtol=1e-5, atol=0)
+
+
+def test_subclasses_and_fake_tensors_take_the_plain_formula(counted):
+    with FakeTensorMode():
+        fake = torch.randn(6, 3, requires_grad=True)
+        SigmoidFocalLoss()(fake, torch.zeros(6, 3)).backward()
+        assert fake.grad.shape == (6, 3)
+    assert not counted
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0, 5.0])
+def test_second_derivatives_stay_finite_in_float32(gamma):
+    for x in range(-110, 0):
+        logits = torch.tensor([[x + 0.25, x, 0.0]], requires_grad=True)
+        first = torch.autograd.grad(FocalLoss(gamma=gamma)(logits, torch.tensor([2])), logits, create_graph=True)[0]
+        assert torch.autograd.grad(first.sum() + first[0, 2], logits)[0].isfinite().all()
+
+
+def test_targets_outside_0_and_1_are_no_hard_targets(plain):
+    x, target = torch.zeros(4, requires_grad=True), torch.tensor([1.5, 0.5, 0.5, 0.5])
+    ours = SigmoidFocalLoss(reduction="none")(x + 1, target)
+    plain()
+    torch.testing.assert_close(ours, SigmoidFocalLoss(reduction="none")(x + 1, target))
+
+
 @LOSSES
 def test_gradcheck_in_every_mode(loss, target):
     logits = X.clone().requires_grad_()
@@ -126,6 +178,16 @@ def test_vmap_over_logits_that_need_a_gradient(counted):
         for x, g in zip(stack.detach(), gradient, strict=True):
             torch.testing.assert_close(g, func.grad(lambda x, loss=loss, target=target: loss(x, target))(x))
     assert counted
+
+
+@pytest.mark.parametrize("shape", [(1, _fast.CHUNK + 5), (2, 3, _fast.CHUNK // 4), (1, 1, 2 * _fast.CHUNK)], ids=str)
+def test_chunks_run_over_every_dimension(shape, plain):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(5)).requires_grad_()
+    target = (torch.rand(shape, generator=torch.Generator().manual_seed(6)) < 0.3).float()
+    results = [SigmoidFocalLoss(reduction=reduction)(x, target) for reduction in ("none", "sum")]
+    plain()
+    for ours, reduction in zip(results, ("none", "sum"), strict=True):
+        torch.testing.assert_close(ours, SigmoidFocalLoss(reduction=reduction)(x, target), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [1, 7, _fast.CHUNK - 1, _fast.CHUNK, _fast.CHUNK + 1, 2 * _fast.CHUNK + 3])

@@ -173,8 +173,9 @@ def test_a_clipped_negative_has_posterior_zero_below_the_clip_and_none_without_f
     low = AsymmetricLoss(clip=0.05).log_posterior(x, prior=0.1).exp()
     assert (low < 1e-6).all()
     assert low.isfinite().all()
-    with pytest.raises(NoPosteriorError, match="clip"):
-        AsymmetricLoss(clip=0.05, gamma_neg=0.0).log_posterior(x, prior=0.1)
+    for gammas in ({"gamma_neg": 0.0}, {"gamma_pos": 0.0}):  # the optimum stops at p = clip, or runs off to p = 1
+        with pytest.raises(NoPosteriorError, match="clip"):
+            AsymmetricLoss(clip=0.05, **gammas).log_posterior(x, prior=0.1)
 
 
 def test_two_class_softmax_posterior_equals_sigmoid_posterior():

@@ -100,10 +100,6 @@ def test_asymmetric_with_equal_strengths_is_sigmoid_focal():
         torch.testing.assert_close(ours, L.sigmoid_focal_loss(X, Y, gamma=gamma))
 
 
-def test_single_label_asymmetric_loss_of_the_peer_is_cross_entropy():
-    close(F.cross_entropy(X, T), 1.214913380)  # ASLSingleLabel at eps = 0, whatever its gamma_neg: it has no negatives
-
-
 def test_poly1_cross_entropy():
     close(L.poly1_cross_entropy(X, T), 1.775200367)  # polyloss-pytorch; timm in float32
     p = X.softmax(1).gather(1, T[:, None])[:, 0]
@@ -130,6 +126,11 @@ def test_class_balanced_sigmoid_losses_of_balanced_loss():
     close(bce, 1.361911178, 2e-7)
     focal = L.sigmoid_focal_loss(X, one_hot, sample_weight=rows, normalizer="positives")
     close(focal, 2.421194315, 2e-7)
+
+
+def test_pos_weight_of_counts_is_the_ratio_of_negatives_to_positives():
+    loss = losses.ClassWeightedBCEWithLogitsLoss.from_counts([[11, 100], [101, 10], [110, 1]])
+    close(loss.pos_weight, [0.11, 10.1, 110.0], 2e-8)  # timm neg_pos of counts 100, 10, 1 out of 111, float32
 
 
 def test_the_star_form_of_the_focal_paper_is_another_loss():
