@@ -5,6 +5,7 @@ Run, from the root of the repository:
     pip install '.[peers]'
     pip install --no-deps timm     # timm.loss needs torch alone; torchvision's wheel fails beside CPU torch
     python -m benchmarks.losses [--quick] [--repeats N] [--json FILE] [--device cpu|cuda] [--only NAME]
+    python -m benchmarks.losses --only 10_000 --profile SigmoidFocalLoss    # where the time of one row goes
 
 Every loss runs once a round, in an order that changes by the round, on the same float32 logits with a fresh gradient.
 Columns: median, least and most milliseconds; ``ratio``, the median over rounds of the time over that of the first row;
@@ -16,9 +17,11 @@ used over a tenth of the CPUs are marked as noisy and not held against the targe
 """
 
 import argparse
+import cProfile
 import importlib
 import importlib.util
 import json
+import pstats
 import statistics
 import sys
 from collections.abc import Callable
@@ -285,6 +288,23 @@ def report(result: dict) -> None:
         print(f"  {name}: {text}")
 
 
+def profile(setting: Setting, name: str, calls: int = 2000) -> None:
+    """Print the functions in which forward passes of one row spend most time, per call."""
+    row = next(row for row in setting.rows if row.name == name)
+    leaf, call = row.input(setting.logits.clone()).requires_grad_(), row.make()
+    call(leaf)
+    profiler = cProfile.Profile()
+    profiler.runcall(lambda: [call(leaf) for _ in range(calls)])
+    entries = sorted(pstats.Stats(profiler).stats.items(), key=lambda item: -item[1][2])[:12]
+    total = pstats.Stats(profiler).total_tt
+    print(f"\n{setting.name}, {name}: {1e6 * total / calls:.0f} us a forward pass under the profiler")
+    rows = [
+        [f"{Path(file).name}:{line} {what}", f"{count / calls:.0f}", f"{1e6 * own / calls:.1f}"]
+        for (file, line, what), (_, count, own, _, _) in entries
+    ]
+    print_table(["function", "calls", "own us"], rows)
+
+
 def targets(results: list[dict]) -> list[dict]:
     """Return each target that was measured, with its value and whether it was met."""
     found = []
@@ -307,6 +327,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--only", default="", metavar="NAME", help="settings whose name contains this, as in 'x 10'")
+    parser.add_argument("--profile", metavar="ROW", help="only print where the time of this row goes")
     options = parser.parse_args()
     device = torch.device(options.device)
     sync = torch.cuda.synchronize if device.type == "cuda" else lambda: None
@@ -322,6 +343,9 @@ def main() -> None:
     for name, make in settings.items():
         if options.only in name:
             setting = make()
+            if options.profile:
+                profile(setting, options.profile)
+                continue
             rounds = options.repeats or (max(2, setting.rounds // 10) if options.quick else setting.rounds)
             results.append(measure(setting, rounds, sync))
             report(results[-1])
