@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -93,20 +94,17 @@ class SigmoidFocal(Function):
         """Return loss and slope, each of the shape of ``z``, which a, b and t have too; a summed loss is 0-d."""
         slope = torch.empty_like(z)
         if z.numel() <= CHUNK or not z.is_cpu:
-            loss = _sigmoid_kernel(z, t, slope, a, b, None, None, None, None, None, gamma=gamma)
+            loss = _sigmoid_kernel(z, t, slope, a, b, None, None, None, gamma=gamma)
             return (loss.sum() if summed else loss), slope
         loss = z.new_zeros(()) if summed else torch.empty_like(z)
         whole: list[Any] = [z, t, slope, a, b, None if summed else loss]
         if all(x is None or x.is_contiguous() for x in whole):
             whole = [None if x is None else x.view(-1) for x in whole]
-        rows = len(whole[0])
-        step = max(1, CHUNK * rows // z.numel())
-        scratch = z.new_empty(5, min(step, rows), *whole[0].shape[1:])
-        for start in range(0, rows, step):
-            part: list[Any] = [None if x is None else x[start : start + step] for x in whole]
-            own, *others = scratch[:, : len(part[0])]
-            values = own if summed else part.pop()
-            _sigmoid_kernel(*part[:5], values, *others, gamma=gamma)
+        step = max(1, CHUNK * len(whole[0]) // z.numel())
+        scratch = z.new_empty(3, step, *whole[0].shape[1:]).unbind()
+        for *part, values in zip(*(repeat(None) if x is None else x.split(step) for x in whole), strict=False):
+            own, *others = (memory[: len(part[0])] for memory in scratch)
+            values = _sigmoid_kernel(*part, own if summed else values, *others, gamma=gamma)
             if summed:
                 loss += values.sum()
         return loss, slope
@@ -211,20 +209,20 @@ def _hard_kernel(
     z: Tensor, t: Tensor, slope: Tensor, a: Tensor | None, b: Tensor | None, *memory: Tensor | None, gamma: float
 ) -> Tensor:
     """With w = (1 - 2t) z and q = sigmoid(w): q^gamma l, l = max(w, 0) - log(1 - min(q, 1 - q))."""
-    loss, first, second, third, _ = memory
+    loss, first, second = memory
     one = z.new_ones(())
-    sign = torch.sub(one, t, alpha=2, out=first)
-    w = torch.mul(z, sign, out=second)
+    w = torch.addcmul(z, t, z, value=-2, out=first)  # in this order 0 * z stays finite
     q = torch.sigmoid(w, out=slope)
-    p = torch.sub(one, q, out=third)
+    p = torch.sub(one, q, out=second)
     rest = torch.minimum(p, q, out=loss).neg_().log1p_()
     log_loss = w.clamp_(min=0).sub_(rest)
     modulator = torch.pow(q, gamma, out=loss)
-    q.addcmul_(p, log_loss, value=gamma).mul_(modulator).mul_(sign)
+    q.addcmul_(p, log_loss, value=gamma).mul_(modulator)
+    q.addcmul_(q, t, value=-2)
     loss = modulator.mul_(log_loss)
     if a is not None or b is not None:
         ones = one.expand_as(z)
-        factor = torch.lerp(ones if b is None else b, ones if a is None else a, t, out=third)
+        factor = torch.lerp(ones if b is None else b, ones if a is None else a, t, out=second)
         loss.mul_(factor)
         q.mul_(factor)
     return loss
@@ -237,17 +235,17 @@ def _soft_kernel(
 
     -log p = max(-z, 0) - log(1 - min(p, q)) keeps all digits on both sides.
     """
-    loss, first, second, third, fourth = memory
+    loss, first, second = memory
     q = torch.neg(z, out=slope)
     negative_log_p = torch.clamp(q, min=0, out=loss)
     negative_log_q = torch.clamp(z, min=0, out=first)
     q.sigmoid_()
     p = torch.sigmoid(z, out=second)
-    positive = torch.minimum(p, q, out=third).neg_().log1p_()
+    positive = torch.minimum(p, q).neg_().log1p_()
     negative_log_p.sub_(positive)
     negative_log_q.sub_(positive)
     torch.pow(q, gamma, out=positive).mul_(t)
-    negative = torch.pow(p, gamma, out=fourth)
+    negative = torch.pow(p, gamma)
     negative.addcmul_(negative, t, value=-1)
     if a is not None:
         positive.mul_(a)

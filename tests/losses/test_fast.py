@@ -127,6 +127,15 @@ def test_second_derivatives_stay_finite_in_float32(gamma):
         assert torch.autograd.grad(first.sum() + first[0, 2], logits)[0].isfinite().all()
 
 
+def test_the_largest_logits_on_the_right_side_cost_nothing():
+    largest = torch.finfo(torch.float32).max
+    logits = torch.tensor([-largest, largest], requires_grad=True)
+    loss = sigmoid_focal_loss(logits, torch.tensor([0.0, 1.0]), reduction="sum")
+    loss.backward()
+    assert loss == 0
+    assert logits.grad.eq(0).all()
+
+
 def test_targets_outside_0_and_1_are_no_hard_targets(plain):
     x, target = torch.zeros(4, requires_grad=True), torch.tensor([1.5, 0.5, 0.5, 0.5])
     ours = SigmoidFocalLoss(reduction="none")(x + 1, target)
