@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import importlib
 import math
+import sys
+import warnings
 from collections.abc import Iterable, Sized
 from types import ModuleType
 from typing import Any
@@ -21,6 +23,14 @@ def require(module: str, *, extra: str) -> ModuleType:
         raise ImportError(
             f"This needs the package `{module.partition('.')[0]}`: pip install 'imbalance-torch[{extra}]'"
         ) from error
+
+
+def warn(message: str) -> None:
+    """Issue a UserWarning that points to the line outside this package that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "imbalance_torch":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)
 
 
 def check_number(

@@ -11,8 +11,7 @@ from torch import Tensor
 from imbalance_torch._checks import check_generator, check_int, check_number, check_same_device, check_tensor
 from imbalance_torch.resampling import _containers as containers
 from imbalance_torch.resampling._containers import Rows
-from imbalance_torch.resampling._graph import interpolate
-from imbalance_torch.resampling._smote import SMOTE
+from imbalance_torch.resampling._over import OverSampler
 
 
 class BatchOversampler:
@@ -23,7 +22,8 @@ class BatchOversampler:
     and no two epochs see the same synthetic rows.
 
     Args:
-        resampler: A ``SMOTE``; fitted here by ``fit``, or already fitted on integer labels when ``columns`` is None.
+        resampler: An over-sampler such as ``SMOTE``; fitted here by ``fit``, or already fitted on integer labels when
+            ``columns`` is None.
         target_ratio: Rows of each minority class per majority row of the batch, in (0, 1].
         columns: Indices of the columns that count in distances and are interpolated; the others are copied from the
             base row (codes of categories, say). None means all columns.
@@ -46,9 +46,11 @@ class BatchOversampler:
         (tensor([20, 10]), tensor([0.6667, 0.3333], dtype=torch.float64))
     """
 
-    def __init__(self, resampler: SMOTE, *, target_ratio: float = 0.25, columns: Sequence[int] | None = None) -> None:
-        if not isinstance(resampler, SMOTE):
-            raise TypeError(f"`resampler` must be a SMOTE, got {type(resampler).__name__}.")
+    def __init__(
+        self, resampler: OverSampler, *, target_ratio: float = 0.25, columns: Sequence[int] | None = None
+    ) -> None:
+        if not isinstance(resampler, OverSampler):
+            raise TypeError(f"`resampler` must be an over-sampler such as SMOTE, got {type(resampler).__name__}.")
         self.resampler = resampler
         self.target_ratio = check_number("target_ratio", target_ratio, exclusive_minimum=0.0, maximum=1.0)
         self.columns = None if columns is None else [check_int("columns", j, minimum=0) for j in columns]
@@ -113,9 +115,9 @@ class BatchOversampler:
         if not counts:
             return X, y
         if graph.rows.device != X.device:
-            graph = self.to(X.device).resampler.graph_
-        plan = graph.draw(counts, self.resampler.stream(check_generator("generator", generator)))
-        new = interpolate(graph.rows, plan, graph.rows.new_empty((len(plan.gap), graph.rows.shape[1])))
+            self.to(X.device)
+        plan = self.resampler.draw(counts, check_generator("generator", generator))
+        new = self.resampler.generate(plan)
         if self._parents is not None:
             rows = self._parents[plan.base]
             rows[:, self.columns] = new

@@ -116,8 +116,8 @@ def test_distances_are_those_of_the_columns():
     X, y = data()
     X[:, 3] *= 1e6
     oversampler = BatchOversampler(SMOTE(random_state=0), columns=[0, 1, 2]).fit(X, y)
-    expected = SMOTE().fit(X[:, :3], y).graph_.neighbors
-    assert torch.equal(oversampler.resampler.graph_.neighbors, expected)
+    expected = SMOTE().fit(X[:, :3], y).graph_.edges[1].neighbors
+    assert torch.equal(oversampler.resampler.graph_.edges[1].neighbors, expected)
 
 
 def test_a_resampler_fitted_before_is_used_as_it_is():

@@ -31,10 +31,10 @@ def test_imbalanced_learns_draws_give_its_rows_bit_for_bit(strategy, seed):
     for label, number in resampler.sampling_strategy_.items():
         if number:  # imbalanced-learn restarts the same stream in every class
             random_state = np.random.RandomState(seed)
-            low, high = resampler.graph_.edges[label][1:]
-            edge = low + torch.as_tensor(random_state.randint(0, high - low, number))
-            base.append(resampler.graph_.row_index[edge // k])
-            neighbor.append(resampler.graph_.row_index[resampler.graph_.neighbors[edge]])
+            edges, index = resampler.graph_.edges[label], resampler.graph_.row_index
+            pair = torch.as_tensor(random_state.randint(0, edges.neighbors.numel(), number))
+            base.append(index[edges.bases[pair // k]])
+            neighbor.append(index[edges.neighbors.flatten()[pair]])
             gap.append(random_state.uniform(size=number))
     new = smote_from_plan(X, torch.cat(base), torch.cat(neighbor), np.concatenate(gap))
     assert np.array_equal(new.numpy(), expected[len(X) :])
