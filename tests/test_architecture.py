@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A layer may import from the lines above its own, never from its own line or from below.
 LINES = [
     ["_checks"],
-    ["_reduction", "_random"],
+    ["_reduction", "_random", "_threads"],
     ["class_stats"],
     ["plan", "priors", "neighbors"],
     ["losses", "resampling", "samplers", "models", "metrics", "decision"],

@@ -53,8 +53,7 @@ class Geometry:
             deviation = torch.where(high[1] > low[1], deviation, 1.0)
         widest = (spread / deviation).amax()
         unit = torch.exp2(torch.where(widest > 0, widest, 1.0).log2().floor().clamp(-1000, 1000))
-        dtype = torch.float64 if reference.dtype == torch.float64 else torch.float32
-        return cls(centre, 1 / (unit * deviation), unit, dtype)
+        return cls(centre, 1 / (unit * deviation), unit, torch.float32)
 
     def project(self, rows: Tensor) -> Tensor:
         """Return ``rows`` in search coordinates."""

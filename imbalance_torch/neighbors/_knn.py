@@ -65,8 +65,14 @@ def knn(
         Exact by certificate: rows are centred, candidates come from full-precision matrix products (TF32, bf16
         products and autocast are switched off meanwhile and restored; the switch is process-wide), and are ranked by
         differences accumulated in float64. A bound on the rounding error proves that no other row is as near; rows
-        where it does not (many equal distances, columns of very unequal width) are searched again with more
-        candidates, at most all. Time O(Q R d); no gradient flows. On CUDA a few synchronisations per pass.
+        where it does not (differences far below the spread, many equal distances, columns of very unequal width) are
+        searched again in float64, then with more candidates, at most all. Time O(Q R d); no gradient flows. On CUDA a
+        few synchronisations per pass.
+
+        On the CPU blocks of rows are shared out to threads that use one core each, as many as
+        ``torch.get_num_threads()``. Up to 6 columns candidates come from a k-d tree where scipy is installed, about
+        O(Q log R); from 7 to 15 columns from whichever is faster on 256 rows. A tree takes R (8 d + 64) bytes, which
+        ``"auto"`` does not count; a stated budget that does not hold it rules it out.
 
     Example:
         >>> points = torch.tensor([[0.0], [1.0], [3.0], [7.0]])

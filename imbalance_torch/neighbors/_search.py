@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from imbalance_torch._threads import in_threads
 from imbalance_torch.neighbors._geometry import Geometry
+from imbalance_torch.neighbors._tree import Tree, choose_tree
 
 _MARGIN = 4
-_CPU_BUDGET = 128 << 20  # a sixteenth of it, one tile of distances, stays near the last-level cache
+_CPU_BUDGET = 128 << 20
+_LEAST_PART = 256  # rows that a thread takes at a time
+_GROUP = 24  # columns per minimum in the selection of the smallest: more make fewer groups, but a slower minimum
 
 
 class Search:
@@ -22,37 +27,83 @@ class Search:
     ) -> None:
         self._query, self._reference, self._masked, self._geometry = query, reference, masked, geometry
         self._available = len(reference) - (masked is not None)
+        cpu = query.device.type == "cpu"
+        stated = budget
         if budget is None:
-            budget = _CPU_BUDGET if query.device.type == "cpu" else torch.cuda.mem_get_info(query.device)[0] // 4
-        self._budget = budget
+            budget = _CPU_BUDGET if cpu else torch.cuda.mem_get_info(query.device)[0] // 4
+        self._threads = torch.get_num_threads() if cpu else 1
+        self._whole: dict[torch.dtype, Tensor] = {}
+        self._budget, self._stated = budget // self._threads, stated
 
     def nearest(self, k: int) -> tuple[Tensor, Tensor]:
         """Return (Q, k) squared distances in float64, ascending with ties by row, and the rows.
 
-        A row is done when no reference row outside its candidates can be as near as its k-th; the rest are searched
-        again with eight times as many candidates, in the end with all of them.
+        A row is done when no reference row outside its candidates can be as near as its k-th. The rest are searched
+        again in float64, then with eight times as many candidates, in the end with all of them.
         """
         rows = torch.arange(len(self._query), device=self._query.device)
-        squared = torch.empty(len(rows), k, dtype=torch.float64, device=rows.device)
-        indices = torch.empty(len(rows), k, dtype=torch.int64, device=rows.device)
+        result = (
+            torch.empty(len(rows), k, dtype=torch.float64, device=rows.device),
+            torch.empty(len(rows), k, dtype=torch.int64, device=rows.device),
+        )
         count = min(k + _MARGIN, self._available)
-        while True:
-            doubtful = []
-            for part in torch.split(rows, max(1, self._budget // (64 * max(count, self._query.shape[1])))):
-                expanded, candidates = self._candidates(part, count)
-                squared[part], indices[part] = self._ranked(part, candidates, k)
-                query = self._geometry.project(self._query[part])
-                doubtful.append(part[expanded[:, -1] <= self._geometry.reach(query, squared[part, -1])])
-            rows = torch.cat(doubtful)
-            if count == self._available or not len(rows):
-                return squared, indices
-            count = min(8 * count, self._available)
+        geometry = self._geometry
+        tree = choose_tree(
+            self._query, self._reference, geometry, self._stated, lambda part: self._pass(geometry, part, count, result)
+        )
+        if tree is not None:
+            rows = self._shared_out(lambda part: self._by_tree(tree, part, count, result), rows, count)
+        while len(rows):
+            rows = self._pass(geometry, rows, count, result)
+            if count == self._available:
+                break
+            if geometry.dtype == torch.float64:
+                count = min(8 * count, self._available)
+            geometry = replace(geometry, dtype=torch.float64)
+        return result
 
-    def _candidates(self, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def _pass(self, geometry: Geometry, rows: Tensor, count: int, result: tuple[Tensor, Tensor]) -> Tensor:
+        """Write the nearest of ``rows`` among ``count`` candidates each, and return the rows that are not certain."""
+        width = self._width(geometry)
+        if width == len(self._reference) and geometry.dtype not in self._whole:
+            self._whole = {geometry.dtype: _right(geometry, self._reference)}
+        whole = self._whole.get(geometry.dtype)
+
+        def search(part: Tensor) -> Tensor:
+            expanded, candidates = self._candidates(geometry, part, count, width, whole)
+            farthest = self._rank(part, candidates, result)
+            reach = geometry.reach(geometry.project(self._query[part]), farthest)
+            return part[expanded[:, -1] <= reach]
+
+        return self._shared_out(search, rows, count)
+
+    def _by_tree(self, tree: Tree, part: Tensor, count: int, result: tuple[Tensor, Tensor]) -> Tensor:
+        """Do the same with the candidates of a tree, the row itself among them."""
+        beyond, candidates = tree.candidates(self._query[part], min(count + 1, len(self._reference)))
+        return part[beyond <= self._rank(part, candidates, result).sqrt()]
+
+    def _shared_out(self, search: Callable[[Tensor], Tensor], rows: Tensor, count: int) -> Tensor:
+        """Search parts of ``rows`` in threads, and join what they return."""
+        share = math.ceil(len(rows) / (4 * self._threads)) if self._threads > 1 else len(rows)
+        limit = max(1, self._budget // (64 * max(count, self._query.shape[1])))
+        return torch.cat(in_threads(search, torch.split(rows, min(limit, max(share, _LEAST_PART)))))
+
+    def _width(self, geometry: Geometry) -> int:
+        """Return the reference rows of a tile, all of them where the budget allows."""
+        total, columns = self._reference.shape
+        size = geometry.dtype.itemsize
+        whole = self._budget * self._threads // (4 * size * (columns + 2))
+        width = total if total <= whole else self._budget // (4 * size * (columns + 2))
+        width = min(total, max(64, min(width, self._budget // (64 * size))))
+        return math.ceil(total / math.ceil(total / width))
+
+    def _candidates(
+        self, geometry: Geometry, rows: Tensor, count: int, width: int, whole: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Return the ``count`` smallest expanded squared distances of each row, ascending, and their columns."""
-        values = torch.full((len(rows), count), math.inf, dtype=self._geometry.dtype, device=rows.device)
+        values = torch.full((len(rows), count), math.inf, dtype=geometry.dtype, device=rows.device)
         indices = torch.zeros(len(rows), count, dtype=torch.int64, device=rows.device)
-        for first, block, tile in self._tiles(rows):
+        for first, block, tile in self._tiles(geometry, rows, width, whole):
             found, columns = _smallest(tile, min(count, tile.shape[1]))
             columns += first
             if first:
@@ -61,30 +112,33 @@ class Search:
             values[block, : found.shape[1]], indices[block, : found.shape[1]] = found, columns
         return values, indices
 
-    def _tiles(self, rows: Tensor) -> Iterator[tuple[int, slice, Tensor]]:
+    def _tiles(
+        self, geometry: Geometry, rows: Tensor, width: int, whole: Tensor | None
+    ) -> Iterator[tuple[int, slice, Tensor]]:
         """Yield the first column, the block of ``rows`` and the expanded squared distances of each tile."""
         total, columns = self._reference.shape
-        width = min(32768, max(64, self._budget // (64 * columns)))
-        width = math.ceil(total / math.ceil(total / width))
-        height = max(1, self._budget // (64 * width))
+        height = max(1, _tile_bytes(self._budget, columns, rows.device) // (geometry.dtype.itemsize * width))
+        height = math.ceil(len(rows) / math.ceil(len(rows) / height))
+        memory = torch.empty(height * width, dtype=geometry.dtype, device=rows.device)
         for first in range(0, total, width):
-            reference = self._geometry.project(self._reference[first : first + width])
-            norm = reference.square().sum(1, keepdim=True)
-            right = torch.cat((reference.mul_(-2), norm, torch.ones_like(norm)), 1).T
+            right = _right(geometry, self._reference[first : first + width]) if whole is None else whole
             for start in range(0, len(rows), height):
                 part = rows[start : start + height]
-                query = self._geometry.project(self._query[part])
+                query = geometry.project(self._query[part])
                 norm = query.square().sum(1, keepdim=True)
-                tile = torch.cat((query, torch.ones_like(norm), norm), 1) @ right
+                left = torch.cat((query, torch.ones_like(norm), norm), 1)
+                tile = memory[: len(part) * right.shape[1]].view(len(part), -1)
+                torch.mm(left, right, out=tile)
                 if self._masked is not None:
                     _mask(tile, self._masked[part] - first)
                 yield first, slice(start, start + height), tile
 
-    def _ranked(self, rows: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Order the candidates of each row by direct squared distance, ties by column, and keep ``k``."""
+    def _rank(self, rows: Tensor, candidates: Tensor, result: tuple[Tensor, Tensor]) -> Tensor:
+        """Order candidates by direct squared distance, ties by column; write the first, return the last of those."""
         candidates = candidates.sort(1).values
         squared = torch.empty(candidates.shape, dtype=torch.float64, device=rows.device)
-        pairs = max(1, self._budget // (64 * self._query.shape[1]))
+        numbers = 1 << 17 if rows.device.type == "cpu" else self._budget // 64
+        pairs = max(1, min(numbers, self._budget // 64) // self._query.shape[1])
         width = min(pairs, candidates.shape[1])
         height = pairs // width
         for start in range(0, len(rows), height):
@@ -92,8 +146,26 @@ class Search:
             for first in range(0, candidates.shape[1], width):
                 block = slice(start, start + height), slice(first, first + width)
                 squared[block] = self._geometry.squared_distances(query, self._reference[candidates[block]])
+        if self._masked is not None:
+            squared.masked_fill_(candidates == self._masked[rows, None], math.inf)
         squared, order = squared.sort(dim=1, stable=True)
-        return squared[:, :k], candidates.gather(1, order[:, :k])
+        k = result[0].shape[1]
+        result[0][rows], result[1][rows] = squared[:, :k], candidates.gather(1, order[:, :k])
+        return squared[:, k - 1]
+
+
+def _tile_bytes(budget: int, columns: int, device: torch.device) -> int:
+    """Return the size of a tile: on CPU near the cache, larger where more columns make the product worth it."""
+    if device.type != "cpu":
+        return budget // 4
+    return min(budget // 2, (8 << 20) * (1 if columns < 64 else 2 if columns < 200 else 4))
+
+
+def _right(geometry: Geometry, reference: Tensor) -> Tensor:
+    """Return the (d + 2, R) factor [-2 r, |r|^2, 1] of the expanded squared distances."""
+    reference = geometry.project(reference)
+    norm = reference.square().sum(1, keepdim=True)
+    return torch.cat((reference.mul_(-2), norm, torch.ones_like(norm)), 1).T
 
 
 def _mask(tile: Tensor, columns: Tensor) -> None:
@@ -110,16 +182,15 @@ def _smallest(tile: Tensor, count: int) -> tuple[Tensor, Tensor]:
     the columns that fill no group), and a minimum is several times cheaper than a selection.
     """
     width = tile.shape[1]
-    size = math.isqrt(width // count)
+    size = min(_GROUP, math.isqrt(width // count))
     if size < 8:
         values, columns = tile.topk(count, largest=False)
         return values, columns
     groups = width // size
     grouped = tile[:, : size * groups].view(-1, size, groups)
     chosen = grouped.amin(1).topk(count, largest=False, sorted=False).indices.unsqueeze(1)
-    columns = torch.arange(width, device=tile.device)
     kept = torch.cat((grouped.gather(2, chosen.expand(-1, size, -1)).flatten(1), tile[:, size * groups :]), 1)
-    origin = (chosen + groups * columns[:size, None]).flatten(1)
-    origin = torch.cat((origin, columns[size * groups :].expand(len(tile), -1)), 1)
     values, order = kept.topk(count, largest=False)
-    return values, origin.gather(1, order)
+    inside = order < size * count
+    origin = order // count * groups + chosen.squeeze(1).gather(1, torch.where(inside, order % count, 0))
+    return values, torch.where(inside, origin, order - size * count + size * groups)

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from imbalance_torch._threads import in_threads
+
 
 class Plan(NamedTuple):
     """One base row, neighbour and gap for each synthetic row; rows are positions in ``Graph.rows``.
@@ -148,11 +150,24 @@ def computing_dtype(rows: Tensor) -> torch.dtype:
 
 
 def interpolate(rows: Tensor, plan: Plan, out: Tensor) -> Tensor:
-    """Write ``rows[base] + gap (rows[neighbor] - rows[base])`` into ``out``, in blocks of a few megabytes."""
-    step = max(1, (1 << 20) // rows.shape[1]) if rows.device.type == "cpu" else max(1, (1 << 26) // rows.shape[1])
-    for start in range(0, len(out), step):
-        block = slice(start, start + step)
-        base = rows[plan.base[block]].to(plan.gap.dtype)
-        new = rows[plan.neighbor[block]].to(plan.gap.dtype).sub_(base).mul_(plan.gap[block, None]).add_(base)
-        out[block] = new if rows.is_floating_point() else new.round_()
+    """Write ``rows[base] + gap (rows[neighbor] - rows[base])`` into ``out``, in blocks that fit a cache."""
+
+    def write(part: slice) -> None:
+        base = rows.index_select(0, plan.base[part]).to(plan.gap.dtype)
+        new = rows.index_select(0, plan.neighbor[part]).to(plan.gap.dtype)
+        new.sub_(base).mul_(plan.gap[part, None]).add_(base)
+        out[part] = new if rows.is_floating_point() else new.round_()
+
+    in_blocks(write, len(out), rows)
     return out
+
+
+def in_blocks(write: Callable[[slice], None], total: int, rows: Tensor) -> None:
+    """Call ``write`` for blocks of ``total`` rows like ``rows``: in threads on the CPU, where they are many."""
+    step = max(1, (1 << (18 if rows.device.type == "cpu" else 26)) // rows.shape[1])
+    blocks = [slice(start, start + step) for start in range(0, total, step)]
+    if rows.device.type == "cpu":
+        in_threads(write, blocks)
+    else:
+        for block in blocks:
+            write(block)
