@@ -13,7 +13,7 @@ from imbalance_torch._threads import in_threads
 from imbalance_torch.neighbors._geometry import Geometry
 from imbalance_torch.neighbors._tree import Tree, choose_tree
 
-_MARGIN = 4
+_MARGIN = 3
 _CPU_BUDGET = 128 << 20
 _LEAST_PART = 256  # rows that a thread takes at a time
 _GROUP = 24  # columns per minimum in the selection of the smallest: more make fewer groups, but a slower minimum
@@ -52,7 +52,7 @@ class Search:
             self._query, self._reference, geometry, self._stated, lambda part: self._pass(geometry, part, count, result)
         )
         if tree is not None:
-            rows = self._shared_out(lambda part: self._by_tree(tree, part, count, result), rows, count)
+            rows = self._shared_out(lambda part: self._by_tree(tree, part, k, result), rows, count)
         while len(rows):
             rows = self._pass(geometry, rows, count, result)
             if count == self._available:
@@ -73,13 +73,13 @@ class Search:
             expanded, candidates = self._candidates(geometry, part, count, width, whole)
             farthest = self._rank(part, candidates, result)
             reach = geometry.reach(geometry.project(self._query[part]), farthest)
-            return part[expanded[:, -1] <= reach]
+            return part[expanded.amax(1) <= reach]
 
         return self._shared_out(search, rows, count)
 
-    def _by_tree(self, tree: Tree, part: Tensor, count: int, result: tuple[Tensor, Tensor]) -> Tensor:
-        """Do the same with the candidates of a tree, the row itself among them."""
-        beyond, candidates = tree.candidates(self._query[part], min(count + 1, len(self._reference)))
+    def _by_tree(self, tree: Tree, part: Tensor, k: int, result: tuple[Tensor, Tensor]) -> Tensor:
+        """Do the same with candidates of a tree: one more than asked for, to be certain, and the row itself."""
+        beyond, candidates = tree.candidates(self._query[part], min(k + 2, len(self._reference)))
         return part[beyond <= self._rank(part, candidates, result).sqrt()]
 
     def _shared_out(self, search: Callable[[Tensor], Tensor], rows: Tensor, count: int) -> Tensor:
@@ -100,14 +100,14 @@ class Search:
     def _candidates(
         self, geometry: Geometry, rows: Tensor, count: int, width: int, whole: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Return the ``count`` smallest expanded squared distances of each row, ascending, and their columns."""
+        """Return the ``count`` smallest expanded squared distances of each row and their columns."""
         values = torch.full((len(rows), count), math.inf, dtype=geometry.dtype, device=rows.device)
         indices = torch.zeros(len(rows), count, dtype=torch.int64, device=rows.device)
         for first, block, tile in self._tiles(geometry, rows, width, whole):
             found, columns = _smallest(tile, min(count, tile.shape[1]))
             columns += first
             if first:
-                found, order = torch.cat((values[block], found), 1).topk(count, largest=False)
+                found, order = torch.cat((values[block], found), 1).topk(count, largest=False, sorted=False)
                 columns = torch.cat((indices[block], columns), 1).gather(1, order)
             values[block, : found.shape[1]], indices[block, : found.shape[1]] = found, columns
         return values, indices
@@ -184,13 +184,13 @@ def _smallest(tile: Tensor, count: int) -> tuple[Tensor, Tensor]:
     width = tile.shape[1]
     size = min(_GROUP, math.isqrt(width // count))
     if size < 8:
-        values, columns = tile.topk(count, largest=False)
+        values, columns = tile.topk(count, largest=False, sorted=False)
         return values, columns
     groups = width // size
     grouped = tile[:, : size * groups].view(-1, size, groups)
     chosen = grouped.amin(1).topk(count, largest=False, sorted=False).indices.unsqueeze(1)
     kept = torch.cat((grouped.gather(2, chosen.expand(-1, size, -1)).flatten(1), tile[:, size * groups :]), 1)
-    values, order = kept.topk(count, largest=False)
+    values, order = kept.topk(count, largest=False, sorted=False)
     inside = order < size * count
     origin = order // count * groups + chosen.squeeze(1).gather(1, torch.where(inside, order % count, 0))
     return values, torch.where(inside, origin, order - size * count + size * groups)

@@ -16,6 +16,9 @@ from imbalance_torch.resampling import _containers as containers
 from imbalance_torch.resampling._containers import Rows
 from imbalance_torch.resampling._graph import Graph, Plan, computing_dtype, interpolate
 
+_CHUNK = 1 << 18  # synthetic rows that are planned at a time, so that memory does not grow with them
+_FEW = 8  # classes up to which a pass over the codes for each is faster than sorting them
+
 
 class Resampled(NamedTuple):
     """Rows, labels, and where each synthetic row came from.
@@ -34,11 +37,17 @@ class Resampled(NamedTuple):
 
 
 class Classes:
-    """The fitted rows by class: ``members[label]`` are its rows of ``table``, ascending; labels are sorted."""
+    """The fitted rows by class: ``members[label]`` are its rows of ``table``, ascending; labels are sorted.
 
-    def __init__(self, table: Tensor, codes: Tensor, counts: dict[Any, int]) -> None:
-        self.table, self.codes, self.counts = table, codes, counts
-        parts = torch.split(codes.argsort(stable=True), list(counts.values()))
+    ``added`` maps a label to the rows that ``fit_resample`` adds, which a method may correct; ``seed`` is this fit's.
+    """
+
+    def __init__(self, table: Tensor, codes: Tensor, counts: dict[Any, int], added: dict[Any, int], seed: int) -> None:
+        self.table, self.codes, self.counts, self.added, self.seed = table, codes, counts, added, seed
+        if len(counts) <= _FEW:
+            parts = [(codes == rank).nonzero().flatten() for rank in range(len(counts))]
+        else:
+            parts = list(torch.split(codes.argsort(stable=True), list(counts.values())))
         self.members = dict(zip(counts, parts, strict=True))
         self.ranks = {label: rank for rank, label in enumerate(counts)}
 
@@ -111,17 +120,17 @@ class OverSampler:
         table = containers.features(X)
         self._fit(table, X, y)
         counts = {label: number for label, number in self.sampling_strategy_.items() if number}
-        plan = self.draw(counts)
-        total = len(table) + len(plan.gap)
-        if containers.is_pandas(X):
+        total = len(table) + sum(counts.values())
+        if containers.is_frame(X):
             if out is not None:
                 raise TypeError("`out` cannot hold a DataFrame. Pass `X.to_numpy()` with it.")
-            new = self.generate(plan)
+            new = containers.buffer(None, (total - len(table), table.shape[1]), table)
+            plan = self._write(counts, new, keep=return_info)
             X_res = containers.joined(X, containers.rows_as(self._like_X, new))
         else:
             rows = containers.buffer(out, (total, table.shape[1]), table)
             rows[: len(table)] = table
-            self.generate(plan, rows[len(table) :])
+            plan = self._write(counts, rows[len(table) :], keep=return_info)
             X_res = containers.rows_as(self._like_X, rows) if out is None else out
         y_res = containers.joined(y, containers.labels_as(self._like_y, counts, table.device))
         if not return_info:
@@ -150,9 +159,9 @@ class OverSampler:
         if not self.is_fitted:
             raise RuntimeError(f"{type(self).__name__} has no graph yet. Call `fit(X, y)` before `sample`.")
         counts = self._counts(n)
-        plan = self.draw(counts, check_generator("generator", generator))
-        shape = (len(plan.gap), self.graph_.rows.shape[1])
-        rows = self.generate(plan, containers.buffer(out, shape, self.graph_.rows))
+        check_generator("generator", generator)
+        rows = containers.buffer(out, (sum(counts.values()), self.graph_.rows.shape[1]), self.graph_.rows)
+        plan = self._write(counts, rows, generator, keep=True)
         return self._resampled(
             containers.rows_as(self._like_X, rows) if out is None else out,
             containers.labels_as(self._like_y, counts, rows.device),
@@ -166,7 +175,7 @@ class OverSampler:
             return lambda rank: generator
         call = self._calls
         self._calls += 1
-        return lambda rank: generator_for(self._seed, rank, call)
+        return lambda rank: generator_for(self._seed, rank, call, 0)
 
     def draw(self, counts: Mapping[Any, int], generator: torch.Generator | None = None) -> Plan:
         """Draw the plan of ``counts[label]`` rows of each class, from ``generator`` or the next of the own streams."""
@@ -176,6 +185,21 @@ class OverSampler:
         """Write the rows of a plan into ``out``, new where it is None, and return it."""
         rows = self.graph_.rows
         return interpolate(rows, plan, rows.new_empty(len(plan.gap), rows.shape[1]) if out is None else out)
+
+    def _write(
+        self, counts: Mapping[Any, int], out: Tensor, generator: torch.Generator | None = None, *, keep: bool
+    ) -> Plan:
+        """Draw and write the rows of each class chunk by chunk, each from a stream of its own; return what is kept."""
+        call, start, kept = self._calls, 0, [self.graph_.draw({}, self.stream(generator))]
+        for label, number in counts.items():
+            for chunk, first in enumerate(range(0, number, _CHUNK)):
+                stream = generator or generator_for(self._seed, self.graph_.edges[label].rank, call, chunk)
+                plan = self.draw({label: min(_CHUNK, number - first)}, stream)
+                self.generate(plan, out[start : start + len(plan.gap)])
+                start += len(plan.gap)
+                kept += [plan] * keep
+        base, neighbor, gap = (torch.cat(parts) for parts in zip(*(plan[:3] for plan in kept), strict=True))
+        return Plan(base, neighbor, gap)
 
     def to(self, device: torch.device | str) -> Self:
         """Move the fitted graph to ``device``, where ``sample`` then works and, for tensors, returns its rows."""
@@ -191,18 +215,20 @@ class OverSampler:
         sizes = torch.bincount(codes, minlength=len(names)).tolist()
         counts = dict(zip(names, sizes, strict=True))
         strategy = resolve_over_sampling(counts, self.sampling_strategy, y=y)
-        graph = self._graph(Classes(table, codes, counts), [label for label, number in strategy.items() if number])
+        seed = seed_from(self.random_state)
+        classes = Classes(table, codes, counts, strategy, seed)
+        graph = self._graph(classes, [label for label, number in strategy.items() if number])
         self.class_counts_, self.sampling_strategy_, self.graph_ = counts, strategy, graph
         self._like_X, self._like_y = containers.template(X), containers.template(y)
-        self._seed, self._calls = seed_from(self.random_state), 0
+        self._seed, self._calls = seed, 0
 
-    def _neighbors_in_class(self, classes: Classes, label: Any, k: int) -> Tensor:
+    def _neighbors_in_class(self, classes: Classes, label: Any, k: int, name: str = "k_neighbors") -> Tensor:
         """Return the (n, k) nearest rows of the same class for each row of a class, as positions in its members."""
         size = classes.counts[label]
         if size <= k:
-            less = f"k_neighbors={size - 1} or " if size > 1 else ""
+            less = f"{name}={size - 1} or " if size > 1 else ""
             raise ValueError(
-                f"`k_neighbors` must be smaller than the rows of each class that grows, got k_neighbors={k} and "
+                f"`{name}` must be smaller than the rows of each class that grows, got {name}={k} and "
                 f"{size} row{'s' * (size > 1)} of class {label!r}. Use {less}random over-sampling."
             )
         rows = classes.rows(label)
