@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from imbalance_torch._checks import check_floating, check_int, check_same_device
+from imbalance_torch._checks import check_floating, check_int, check_same_device, warn
 from imbalance_torch.neighbors._geometry import Geometry, full_precision
 from imbalance_torch.neighbors._search import Search
 
@@ -61,6 +61,10 @@ def knn(
         TypeError: If an argument is of the wrong kind, or an input is not floating-point.
         ValueError: If shapes or devices differ, a value is NaN or infinite, or ``k`` exceeds the rows there are.
 
+    Warns:
+        UserWarning: If one column of ``reference`` is more than 1000 times as wide (standard deviation) as another and
+            ``standardize`` is off: distances then ignore the narrow ones.
+
     Notes:
         Exact by certificate: rows are centred, candidates come from full-precision matrix products (TF32, bf16
         products and autocast are switched off meanwhile and restored; the switch is process-wide), and are ranked by
@@ -84,6 +88,31 @@ def knn(
         >>> knn(torch.tensor([[2.5]]), points, 2).distances
         tensor([[0.5000, 1.5000]])
     """
+    found = nearest(
+        query,
+        reference,
+        k,
+        exclude_self=exclude_self,
+        standardize=standardize,
+        memory_budget=memory_budget,
+        process_group=process_group,
+    )
+    if not standardize:
+        warn_of_scales("reference", reference)
+    return found
+
+
+def nearest(
+    query: Tensor,
+    reference: Tensor,
+    k: int,
+    *,
+    exclude_self: bool = False,
+    standardize: bool = False,
+    memory_budget: int | Literal["auto"] = "auto",
+    process_group: ProcessGroup | None = None,
+) -> Neighbors:
+    """Do what ``knn`` does without a warning, for callers that search several parts of one table."""
     query, reference = check_floating("query", query).detach(), check_floating("reference", reference).detach()
     check_same_device(query=query, reference=reference)
     if query.dtype != reference.dtype:
@@ -122,6 +151,21 @@ def knn(
         distances = _gathered(process_group, distances, share)[: len(query)]
         indices = _gathered(process_group, indices, share)[: len(query)]
     return Neighbors(distances, indices)
+
+
+def warn_of_scales(name: str, rows: Tensor) -> None:
+    """Warn when the columns that distances are measured in differ in width by more than 1000."""
+    if len(rows) < 2:
+        return
+    width = rows.detach().to(torch.promote_types(rows.dtype, torch.float32)).std(0)
+    width = torch.where(width > 0, width, torch.nan)
+    wide, narrow = width.nan_to_num(-torch.inf).argmax(), width.nan_to_num(torch.inf).argmin()
+    factor = float(width[wide] / width[narrow])
+    if factor > 1e3:
+        warn(
+            f"Column {int(wide)} of `{name}` is {factor:.2g} times as wide as column {int(narrow)}: neighbours depend "
+            f"on the wide columns alone. Standardise `{name}` first."
+        )
 
 
 def _gathered(group: ProcessGroup, rows: Tensor, share: int) -> Tensor:

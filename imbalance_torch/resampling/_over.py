@@ -10,11 +10,12 @@ from torch import Tensor
 
 from imbalance_torch._checks import check_choice, check_generator, check_int, warn
 from imbalance_torch._random import RandomState, generator_for, seed_from
-from imbalance_torch.neighbors import knn
+from imbalance_torch.neighbors._knn import nearest as knn
+from imbalance_torch.neighbors._knn import warn_of_scales as warn_of_column_scales
 from imbalance_torch.plan import SamplingStrategy, largest_remainder, resolve_over_sampling
 from imbalance_torch.resampling import _containers as containers
 from imbalance_torch.resampling._containers import Rows
-from imbalance_torch.resampling._graph import Graph, Plan, computing_dtype, interpolate
+from imbalance_torch.resampling._graph import Graph, Plan, interpolate
 
 _CHUNK = 1 << 18  # synthetic rows that are planned at a time, so that memory does not grow with them
 _FEW = 8  # classes up to which a pass over the codes for each is faster than sorting them
@@ -270,15 +271,5 @@ class OverSampler:
 
 
 def warn_of_scales(rows: Tensor) -> None:
-    """Warn when the columns that distances are measured in differ in width by more than 1000."""
-    if len(rows) < 2:
-        return
-    width = rows.to(computing_dtype(rows)).std(0)
-    width = torch.where(width > 0, width, torch.nan)
-    wide, narrow = width.nan_to_num(-torch.inf).argmax(), width.nan_to_num(torch.inf).argmin()
-    factor = float(width[wide] / width[narrow])
-    if factor > 1e3:
-        warn(
-            f"Column {int(wide)} of `X` is {factor:.2g} times as wide as column {int(narrow)}: neighbours depend on "
-            "the wide columns alone. Standardise `X` first."
-        )
+    """Warn when the columns of ``X`` differ in width by more than 1000."""
+    warn_of_column_scales("X", rows if rows.is_floating_point() else rows.double())

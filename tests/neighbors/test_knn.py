@@ -10,6 +10,8 @@ from sklearn.neighbors import NearestNeighbors
 from imbalance_torch.neighbors import Neighbors, knn
 from imbalance_torch.neighbors._geometry import full_precision
 
+pytestmark = pytest.mark.filterwarnings("ignore:Column . of `reference` is .* times as wide")
+
 
 def brute(query, reference, k, *, exclude_self=False):
     """The definition: all differences in float64, sorted by (distance, index)."""
@@ -276,3 +278,14 @@ def test_errors_name_what_is_wrong(error, words, change):
     arguments = {"query": torch.ones(3, 2), "reference": torch.ones(3, 2), "k": 1} | change
     with pytest.raises(error, match=words):
         knn(**arguments)
+
+
+def test_columns_of_very_unequal_width_warn_once_at_the_call(recwarn):
+    x = one_wide_column(normal(50, 3))
+    knn(x, x, 3, exclude_self=True)
+    assert len(recwarn) == 1
+    assert recwarn[0].filename == __file__
+    assert "Column 0 of `reference` is" in str(recwarn[0].message)
+    knn(x, x, 3, exclude_self=True, standardize=True)
+    knn(normal(50, 3), normal(50, 3), 3)
+    assert len(recwarn) == 1
