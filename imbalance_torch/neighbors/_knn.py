@@ -74,9 +74,9 @@ def knn(
         few synchronisations per pass.
 
         On the CPU blocks of rows are shared out to threads that use one core each, as many as
-        ``torch.get_num_threads()``. Up to 6 columns candidates come from a k-d tree where scipy is installed, about
-        O(Q log R); from 7 to 15 columns from whichever is faster on 256 rows. A tree takes R (8 d + 64) bytes, which
-        ``"auto"`` does not count; a stated budget that does not hold it rules it out.
+        ``torch.get_num_threads()``. Up to 6 columns (10 for up to 1000 rows) candidates come from a k-d tree where
+        scipy is installed, about O(Q log R); up to 15 columns from whichever is faster on 256 rows. A tree takes R (8
+        d + 64) bytes, which ``"auto"`` does not count; a stated budget that does not hold it rules it out.
 
     Example:
         >>> points = torch.tensor([[0.0], [1.0], [3.0], [7.0]])

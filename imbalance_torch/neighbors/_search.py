@@ -15,7 +15,7 @@ from imbalance_torch.neighbors._tree import Tree, choose_tree
 
 _MARGIN = 3
 _CPU_BUDGET = 128 << 20
-_LEAST_PART = 256  # rows that a thread takes at a time
+_TILED_PART, _TREE_PART = 256, 2048  # the fewest rows that are worth a thread
 _GROUP = 24  # columns per minimum in the selection of the smallest: more make fewer groups, but a slower minimum
 
 
@@ -52,7 +52,7 @@ class Search:
             self._query, self._reference, geometry, self._stated, lambda part: self._pass(geometry, part, count, result)
         )
         if tree is not None:
-            rows = self._shared_out(lambda part: self._by_tree(tree, part, k, result), rows, count)
+            rows = self._shared_out(lambda part: self._by_tree(tree, part, k, result), rows, count, _TREE_PART)
         while len(rows):
             rows = self._pass(geometry, rows, count, result)
             if count == self._available:
@@ -75,18 +75,18 @@ class Search:
             reach = geometry.reach(geometry.project(self._query[part]), farthest)
             return part[expanded.amax(1) <= reach]
 
-        return self._shared_out(search, rows, count)
+        return self._shared_out(search, rows, count, _TILED_PART)
 
     def _by_tree(self, tree: Tree, part: Tensor, k: int, result: tuple[Tensor, Tensor]) -> Tensor:
         """Do the same with candidates of a tree: one more than asked for, to be certain, and the row itself."""
         beyond, candidates = tree.candidates(self._query[part], min(k + 2, len(self._reference)))
         return part[beyond <= self._rank(part, candidates, result).sqrt()]
 
-    def _shared_out(self, search: Callable[[Tensor], Tensor], rows: Tensor, count: int) -> Tensor:
+    def _shared_out(self, search: Callable[[Tensor], Tensor], rows: Tensor, count: int, least: int) -> Tensor:
         """Search parts of ``rows`` in threads, and join what they return."""
         share = math.ceil(len(rows) / (4 * self._threads)) if self._threads > 1 else len(rows)
         limit = max(1, self._budget // (64 * max(count, self._query.shape[1])))
-        return torch.cat(in_threads(search, torch.split(rows, min(limit, max(share, _LEAST_PART)))))
+        return torch.cat(in_threads(search, torch.split(rows, min(limit, max(share, least)))))
 
     def _width(self, geometry: Geometry) -> int:
         """Return the reference rows of a tile, all of them where the budget allows."""

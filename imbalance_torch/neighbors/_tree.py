@@ -15,6 +15,7 @@ from imbalance_torch._checks import require
 from imbalance_torch.neighbors._geometry import Geometry
 
 _SURE_COLUMNS = 6
+_SURE_COLUMNS_OF_FEW, _FEW_ROWS = 10, 1000
 _PROBED_COLUMNS = 15
 _PROBE_ROWS = 256
 _MIN_ROWS = 64
@@ -45,8 +46,9 @@ def choose_tree(
 ) -> Tree | None:
     """Return a tree where it is the faster way, else None; which one is taken does not change the result.
 
-    Up to 6 columns a tree is. From 7 to 15 columns it depends on the data, and 256 rows are searched both ways; beyond
-    that, below 64 rows, on an accelerator and without scipy it is not. A stated budget must hold the tree.
+    Up to 6 columns (10 for up to 1000 rows) a tree is. Up to 15 columns it depends on the data, and 256 rows are
+    searched both ways; beyond that, below 64 rows, on an accelerator and without scipy it is not. A stated budget
+    must hold the tree.
     """
     rows, columns = reference.shape
     small = len(query) < _MIN_ROWS or rows < _MIN_ROWS
@@ -59,7 +61,7 @@ def choose_tree(
         or not importlib.util.find_spec("scipy")
     ):
         return None
-    if columns <= _SURE_COLUMNS:
+    if columns <= (_SURE_COLUMNS_OF_FEW if rows <= _FEW_ROWS else _SURE_COLUMNS):
         return Tree(reference, geometry)
     if len(query) < 8 * _PROBE_ROWS or rows < 8 * _PROBE_ROWS:
         return None

@@ -71,11 +71,11 @@ def test_the_tree_gives_what_tiles_give(columns, change, dtype, chosen):
 def test_few_columns_take_the_tree_and_many_do_not(monkeypatch):
     built = []
     monkeypatch.setattr(_tree, "Tree", lambda *args: built.append(args[0].shape[1]))
-    for columns in (1, 6, 7, 16):
-        _tree.choose_tree(blobs(300, columns), blobs(300, columns), None, None, None)
-    assert built == [1, 6]
+    for rows, columns in ((300, 1), (300, 10), (300, 11), (1001, 6), (1001, 7), (63, 2), (300, 16)):
+        _tree.choose_tree(blobs(rows, columns), blobs(rows, columns), None, None, None)
+    assert built == [1, 10, 6]
     _tree.choose_tree(blobs(300, 3), blobs(300, 3), None, 10_000, None)  # the budget does not hold a tree
-    assert built == [1, 6]
+    assert built == [1, 10, 6]
 
 
 @pytest.mark.parametrize("tree_is_faster", [True, False])
