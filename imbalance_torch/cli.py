@@ -115,7 +115,7 @@ def _parser() -> _Parser:
         help="cross_entropy, class_weighted, focal, logit_adjusted, balanced_softmax, vs or poly1",
     )
     train.add_argument("--sampler", default=None, help="balanced or rotating_undersampling")
-    train.add_argument("--resampler", default=None, help="smote")
+    train.add_argument("--resampler", default=None, help="smote, borderline_smote, adasyn or random_oversampling")
     train.add_argument(
         "--threshold",
         default="f1",
@@ -136,6 +136,29 @@ def _parser() -> _Parser:
     score.add_argument("file", help="CSV or Parquet file of raw rows")
     score.add_argument("-o", "--output", required=True, help="CSV or Parquet file to write")
     score.add_argument("--keep", type=_names, default=[], metavar="COLUMN[,...]", help="columns to copy to the output")
+
+    resample = add("resample", _resample, "write a table with more rows of the rare classes, or fewer of the others")
+    resample.add_argument("file", help="CSV or Parquet file")
+    resample.add_argument("--target", required=True, metavar="COLUMN", help="column of class labels")
+    resample.add_argument(
+        "--method",
+        default="smote",
+        help="smote, borderline_smote, adasyn, smotenc, random_oversampling or random_undersampling",
+    )
+    until = resample.add_mutually_exclusive_group()
+    until.add_argument("--ratio", type=float, default=None, help="minority rows per majority row, of two classes")
+    until.add_argument(
+        "--strategy",
+        default="auto",
+        help="classes that are resampled: auto, minority, majority, not minority, not majority or all",
+    )
+    resample.add_argument("--k-neighbors", type=int, default=None, help="neighbours a row can be joined with")
+    resample.add_argument(
+        "--provenance", action="store_true", help="add the columns is_synthetic, base_row, neighbor_row and gap"
+    )
+    resample.add_argument("--seed", type=int, default=0, help="seed of everything random")
+    resample.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    resample.add_argument("-o", "--output", required=True, help="CSV or Parquet file to write")
 
     compare = add("compare", _compare, "train every technique on one split and say whether one helps")
     _add_data(compare)
@@ -257,6 +280,28 @@ def _score(namespace: argparse.Namespace) -> None:
         if namespace.json
         else f"{rows} rows -> {namespace.output}"
     )
+
+
+def _resample(namespace: argparse.Namespace) -> None:
+    from imbalance_torch.data import resample_table
+
+    report = resample_table(
+        namespace.file,
+        namespace.output,
+        namespace.target,
+        method=namespace.method,
+        sampling_strategy=namespace.strategy if namespace.ratio is None else namespace.ratio,
+        k_neighbors=namespace.k_neighbors,
+        provenance=namespace.provenance,
+        device=namespace.device,
+        seed=namespace.seed,
+    )
+    if namespace.json:
+        print(json.dumps(report))
+        return
+    print(f"{report['rows']} rows -> {report['output']}")
+    for label, before in report["before"].items():
+        print(f"{namespace.target} = {label}: {before} -> {report['after'][label]} rows")
 
 
 def _compare(namespace: argparse.Namespace) -> None:

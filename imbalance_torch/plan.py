@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from numbers import Real
 from typing import Any, TypeAlias, TypeVar
 
 from imbalance_torch._checks import check_int
 
 SamplingStrategy: TypeAlias = "str | float | Mapping[Any, int] | Callable[[Any], Mapping[Any, int]]"
-__all__ = ["SamplingStrategy", "largest_remainder", "resolve_over_sampling", "resolve_under_sampling"]
+CleaningStrategy: TypeAlias = "str | list[Any] | Callable[[Any], str | list[Any]]"
+__all__ = [
+    "CleaningStrategy",
+    "SamplingStrategy",
+    "largest_remainder",
+    "resolve_cleaning",
+    "resolve_over_sampling",
+    "resolve_under_sampling",
+]
 
 Label = TypeVar("Label", bound=Hashable)
 
@@ -139,6 +147,53 @@ def resolve_under_sampling(
     return keep
 
 
+def resolve_cleaning(
+    counts: Mapping[Label, int], sampling_strategy: CleaningStrategy = "auto", *, y: Any = None
+) -> list[Label]:
+    """Resolve a cleaning policy into the classes that can lose rows; how many go is up to the method.
+
+    Args:
+        counts: Label to rows present (at least one), two classes or more. The minority is the smallest class, the
+            majority the largest; of equal ones, the first in sorted order.
+        sampling_strategy: ``"auto"`` = ``"not minority"``, ``"majority"``, ``"not majority"``, ``"all"``; a list of
+            classes; or a callable that receives ``y`` and returns one of these.
+        y: The labels, handed to a callable.
+
+    Returns:
+        The targeted labels, sorted.
+
+    Raises:
+        TypeError: If the strategy is none of these kinds.
+        ValueError: If it cannot be met (a ratio, a dict, an unknown class), in the words that imbalanced-learn uses.
+
+    NOTE[DIFF]: imbalanced-learn refuses whatever a callable returns.
+
+    References:
+        The meaning of every value follows imbalanced-learn's ``sampling_strategy``.
+
+    Example:
+        >>> resolve_cleaning({"ok": 90, "odd": 30, "fraud": 10})
+        ['odd', 'ok']
+    """
+    labels = _checked_labels(counts)
+    strategy: Any = sampling_strategy(y) if callable(sampling_strategy) else sampling_strategy
+    if isinstance(strategy, list):
+        return _known(strategy, labels)
+    if isinstance(strategy, str):
+        if strategy == "minority":
+            raise ValueError("'sampling_strategy'='minority' cannot be used with under-sampler and clean-sampler.")
+        return _named(strategy, counts, labels, "not minority")
+    if isinstance(strategy, Mapping):
+        raise ValueError(
+            "'sampling_strategy' as a dict for cleaning methods is not supported. "
+            "Please give a list of the classes to be targeted by the sampling."
+        )
+    _checked_ratio(strategy, labels)
+    raise ValueError(
+        "'clean-sampling' methods do not let the user specify the sampling ratio. Name the classes that lose rows."
+    )
+
+
 def _checked_labels(counts: Mapping[Label, int]) -> list[Label]:
     if len(counts) <= 1:
         raise ValueError(f"The target 'y' needs to have more than 1 class. Got {len(counts)} class instead.")
@@ -158,7 +213,7 @@ def _named(name: str, counts: Mapping[Label, int], labels: list[Label], auto: st
     return [label for label in labels if (label == chosen) != bool(negated)]
 
 
-def _known(strategy: Mapping[Any, int], labels: list[Label]) -> list[Label]:
+def _known(strategy: Collection[Any], labels: list[Label]) -> list[Label]:
     unknown = sorted(set(strategy) - set(labels), key=repr)
     if unknown:
         raise ValueError(

@@ -12,6 +12,7 @@ BUDGET = {
     "01_loss_in_your_loop.py": ["--steps", "60"],
     "02_sampler_in_your_dataloader.py": ["--steps", "20"],
     "03_train_with_lightning.py": ["--max-steps", "20"],
+    "04_smote_on_device.py": ["--epochs", "1"],
 }
 
 
@@ -52,3 +53,17 @@ def test_the_trainer_example_reports_both_parts(accelerator):
     assert set(figures) == {"val/ap", "val/calibration_error", "test/ap", "test/calibration_error"}
     assert float(figures["test/ap"]) > 0.05  # three times the share of positives
     assert float(figures["test/calibration_error"]) < 0.05
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_the_smote_example_sets_both_runs_side_by_side(device):
+    if device == "cuda":
+        torch = pytest.importorskip("torch")
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
+    printed = run("04_smote_on_device.py", "--device", device)
+    runs = re.findall(r"(\w+): average precision (\d\.\d+), mean probability (\d\.\d+), drawing (\d+\.\d+) ms", printed)
+    assert [name for name, *_ in runs] == ["plain", "SMOTE"]
+    assert all(0 < float(score) <= 1 for _, score, *_ in runs)
+    assert float(runs[1][2]) < 0.03  # without the correction it is above 0.1
+    assert float(runs[1][3]) > 0

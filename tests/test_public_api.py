@@ -15,9 +15,10 @@ SUBPACKAGES = [
     *(
         f"imbalance_torch.{module.name}"
         for module in pkgutil.iter_modules(imbalance_torch.__path__)
-        if module.ispkg and module.name != "integrations"  # still empty
+        if module.ispkg and module.name != "integrations"  # holds nothing itself
     ),
     "imbalance_torch.data.datasets",
+    "imbalance_torch.integrations.sklearn",
     "imbalance_torch.losses.functional",
 ]
 PLAIN_MODULES = {  # modules without __all__: the names that users rely on

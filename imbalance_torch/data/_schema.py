@@ -76,7 +76,7 @@ class Schema:
         kind_of = require("pandas.api.types", extra="train").infer_dtype
         _check_names(frame)
         for name in [target, *([time] if time else []), *drop]:
-            _check_column(frame, name)
+            check_column(frame, name)
         if target == time or target in drop:
             raise ValueError(f"The target {target!r} cannot be the time column or be dropped as well.")
         if time and kind_of(frame[time]) == "string":
@@ -119,10 +119,10 @@ class Schema:
         Raises:
             ValueError: the target column is missing, or has a missing or unknown label.
         """
-        _check_column(frame, self.target)
+        check_column(frame, self.target)
         labels = frame[self.target].astype(object)
         if labels.isna().any():
-            raise ValueError(_missing_labels(labels))
+            raise ValueError(missing_labels(labels))
         codes = require("pandas", extra="train").Index(self.classes, dtype=object).get_indexer(labels)
         if (codes < 0).any():
             row = int(np.argmax(codes < 0))
@@ -145,7 +145,8 @@ def _check_names(frame: pd.DataFrame) -> None:
             raise ValueError(f"The table has two columns named {name!r}. Rename one of them.")
 
 
-def _check_column(frame: pd.DataFrame, name: str) -> None:
+def check_column(frame: pd.DataFrame, name: str) -> None:
+    """Raise, with the nearest name, when the table has no such column."""
     if name not in frame.columns:
         known = [str(column) for column in frame.columns]
         hint = "".join(f" Did you mean {near!r}?" for near in difflib.get_close_matches(str(name), known, n=1))
@@ -153,7 +154,8 @@ def _check_column(frame: pd.DataFrame, name: str) -> None:
         raise ValueError(f"There is no column {name!r}.{hint} The columns are: {shown}.")
 
 
-def _missing_labels(column: pd.Series) -> str:
+def missing_labels(column: pd.Series) -> str:
+    """Say how many labels are missing, and where the first one is."""
     missing = column.isna().to_numpy()
     return (
         f"Target {column.name!r} has no label in {int(missing.sum())} of {len(column)} rows "
@@ -165,7 +167,7 @@ def _classes(column: pd.Series, positive: Label | None) -> list[Label]:
     name = column.name
     column = column.astype(object)
     if column.isna().any():
-        raise ValueError(_missing_labels(column))
+        raise ValueError(missing_labels(column))
     kind = require("pandas.api.types", extra="train").infer_dtype(column)
     if kind not in {"integer", "floating", "mixed-integer-float", "boolean", "string"}:
         raise ValueError(f"Target {name!r} holds {kind} values. A class label is a whole number, a boolean or text.")

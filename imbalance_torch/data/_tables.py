@@ -14,6 +14,7 @@ from imbalance_torch._checks import check_int, require
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 SUFFIXES = (".csv", ".parquet", ".pq")
 
@@ -44,9 +45,16 @@ def read_table(path: str | Path) -> pd.DataFrame:
         0     1.5    a
         1     NaN    b
     """
+    table = read_arrow(path)
+    with _reading(Path(path)):
+        return to_pandas(table)
+
+
+def read_arrow(path: str | Path) -> Any:
+    """Read a file as :func:`read_table` does, into the Arrow table that keeps every type and missing value."""
     file = _existing(path)
     with _reading(file):
-        if _suffix(file) == ".csv":
+        if suffix_of(file) == ".csv":
             # One block holds the whole file, so that a type is inferred from every row.
             table = _csv_reader(file, block_size=min(max(file.stat().st_size, 1 << 20), (1 << 31) - 1)).read_all()
         else:
@@ -54,7 +62,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         _check_columns(file, table.schema)
         if table.num_rows == 0:
             raise ValueError(f"{file} has a header but no rows.")
-        return _to_pandas(table)
+        return table
 
 
 def iterate_table(
@@ -96,7 +104,7 @@ def iterate_table(
     arrow = require("pyarrow", extra="train")
     rows = 0
     with _reading(file):
-        if _suffix(file) == ".csv":
+        if suffix_of(file) == ".csv":
             header = _csv_reader(file).schema
             _check_columns(file, header)
             types = dict.fromkeys(numbers, arrow.float64()) | dict.fromkeys(text, arrow.string())
@@ -111,13 +119,13 @@ def iterate_table(
         for batch in batches:
             rows += batch.num_rows
             for start in range(0, batch.num_rows, chunk_rows):
-                yield _to_pandas(arrow.Table.from_batches([batch.slice(start, chunk_rows)])).reset_index(drop=True)
+                yield to_pandas(arrow.Table.from_batches([batch.slice(start, chunk_rows)])).reset_index(drop=True)
     if rows == 0:
         raise ValueError(f"{file} has a header but no rows.")
 
 
-def write_table(chunks: Iterable[pd.DataFrame], path: str | Path) -> int:
-    """Write DataFrames one after the other into one CSV or Parquet file, and return the number of rows.
+def write_table(chunks: Iterable[pd.DataFrame | pa.Table], path: str | Path) -> int:
+    """Write DataFrames or Arrow tables one after the other into one CSV or Parquet file, and return the number of rows.
 
     The rows go to a temporary name beside ``path``, which is renamed at the end: a failure leaves no half-written
     file and keeps an older one.
@@ -138,11 +146,11 @@ def write_table(chunks: Iterable[pd.DataFrame], path: str | Path) -> int:
         [0.5, 0.25, 1.0]
     """
     file = Path(path)
-    _suffix(file)
+    suffix_of(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        rows = _write(iter(chunks), part, _suffix(file))
+        rows = _write(iter(chunks), part, suffix_of(file))
         part.replace(file)
     except require("pyarrow", extra="train").ArrowException as error:
         raise ValueError(f"Cannot write {file}: {_first_line(error)}.") from error
@@ -151,17 +159,20 @@ def write_table(chunks: Iterable[pd.DataFrame], path: str | Path) -> int:
     return rows
 
 
-def _write(chunks: Iterator[pd.DataFrame], part: Path, suffix: str) -> int:
+def _write(chunks: Iterator[pd.DataFrame | pa.Table], part: Path, suffix: str) -> int:
     arrow = require("pyarrow", extra="train")
-    first = next(chunks, None)
+    tables = (
+        chunk if isinstance(chunk, arrow.Table) else arrow.Table.from_pandas(chunk, preserve_index=False)
+        for chunk in chunks
+    )
+    first = next(tables, None)
     if first is None:
         raise ValueError("There are no rows to write.")
-    schema = arrow.Schema.from_pandas(first, preserve_index=False)
     rows = 0
-    with _writer(part, schema, suffix) as writer:
-        for chunk in chain([first], chunks):
-            writer.write_table(arrow.Table.from_pandas(chunk, preserve_index=False).cast(schema))
-            rows += len(chunk)
+    with _writer(part, first.schema, suffix) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table.cast(first.schema))
+            rows += table.num_rows
     return rows
 
 
@@ -185,7 +196,8 @@ def _csv_reader(
     )
 
 
-def _to_pandas(table: Any) -> pd.DataFrame:
+def to_pandas(table: Any) -> pd.DataFrame:
+    """Return an Arrow table as a DataFrame; decimals become float64, dates datetime64."""
     arrow = require("pyarrow", extra="train")
     fields = [f.with_type(arrow.float64()) if arrow.types.is_decimal(f.type) else f for f in table.schema]
     return table.cast(arrow.schema(fields, table.schema.metadata)).to_pandas(date_as_object=False)
@@ -202,7 +214,7 @@ def _reading(file: Path) -> Iterator[None]:
     except (require("pyarrow", extra="train").ArrowException, OSError, UnicodeDecodeError) as error:
         column = re.search(r"CSV column #(\d+)", str(error))
         where = f" (column {_csv_reader(file).schema.names[int(column[1])]!r})" if column else ""
-        kind = "a UTF-8 CSV" if _suffix(file) == ".csv" else "a Parquet"
+        kind = "a UTF-8 CSV" if suffix_of(file) == ".csv" else "a Parquet"
         raise ValueError(
             f"Cannot read {file}{where}: {_first_line(error)}. Is it complete, and {kind} file?"
         ) from error
@@ -215,7 +227,7 @@ def _first_line(error: Exception) -> str:
 
 def _existing(path: str | Path) -> Path:
     file = Path(path)
-    _suffix(file)
+    suffix_of(file)
     if not file.is_file():
         raise FileNotFoundError(f"There is no file {file}.")
     if file.stat().st_size == 0:
@@ -223,7 +235,8 @@ def _existing(path: str | Path) -> Path:
     return file
 
 
-def _suffix(file: Path) -> str:
+def suffix_of(file: Path) -> str:
+    """Return the suffix of a table's file, in lower case, or raise for one that is no table."""
     if file.suffix.lower() not in SUFFIXES:
         raise ValueError(f"A table must end in one of {', '.join(SUFFIXES)}, got {file.name!r}.")
     return file.suffix.lower()
@@ -234,5 +247,5 @@ def _check_columns(file: Path, schema: Any) -> None:
     if twice:
         raise ValueError(f"{file} has two columns named {twice[0]!r}. Rename one of them.")
     for field in schema:
-        if _suffix(file) == ".csv" and require("pyarrow.types", extra="train").is_binary(field.type):
+        if suffix_of(file) == ".csv" and require("pyarrow.types", extra="train").is_binary(field.type):
             raise ValueError(f"Column {field.name!r} of {file} is not UTF-8 text. Save the file as UTF-8.")

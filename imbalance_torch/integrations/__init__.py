@@ -1,1 +1,1 @@
-"""Adapters to other libraries (scikit-learn, imbalanced-learn, Hugging Face, Ray); none exists yet."""
+"""Adapters to other libraries, imported by name: ``imbalance_torch.integrations.sklearn``."""

@@ -1,7 +1,8 @@
-"""Tensors, NumPy arrays and pandas objects: read as tensors, given back as what they were."""
+"""Tensors, NumPy arrays, pandas and polars objects: read as tensors, given back as what they were."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any, TypeAlias
 
@@ -9,17 +10,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imbalance_torch._checks import check_same_device, check_same_length, require
+from imbalance_torch._checks import check_same_device, check_same_length
+from imbalance_torch.resampling import _frames as frames
+from imbalance_torch.resampling._frames import is_frame, is_pandas, is_polars, is_series
 
-Rows: TypeAlias = Any  # a tensor, a NumPy array, or a pandas DataFrame or Series
+__all__ = [
+    "Rows",
+    "array_as",
+    "buffer",
+    "features",
+    "is_frame",
+    "is_pandas",
+    "is_polars",
+    "is_series",
+    "joined",
+    "labels",
+    "labels_as",
+    "rows_as",
+    "template",
+]
+
+Rows: TypeAlias = Any  # a tensor, a NumPy array, or a DataFrame or Series of pandas or polars
+
+_NO_LABEL = "`y` must not hold NaN or other missing values. Drop the rows without a label first."
 
 
 def features(X: Rows) -> Tensor:
     """Read ``X`` as an (N, d) tensor of finite numbers, without a copy where the container allows it."""
     if isinstance(X, Tensor):
         table = X.detach()
-    elif is_pandas(X):
-        table = _shared(_frame_values(X))
+    elif is_frame(X):
+        table = _shared(frames.frame_values(X))
     else:
         array = np.asarray(X)
         if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
@@ -39,27 +60,43 @@ def labels(y: Rows, X: Tensor) -> tuple[list[Any], Tensor]:
     if isinstance(y, Tensor):
         check_same_device(X=X, y=y)
     else:
+        if is_series(y) and frames.is_missing(y):
+            raise ValueError(_NO_LABEL)
         y = np.asarray(y)
     if y.ndim != 1:
         raise ValueError(f"`y` must have shape (N,), got {tuple(y.shape)}.")
     check_same_length(X=X, y=y)
-    if isinstance(y, Tensor):
-        distinct, codes = torch.unique(y, return_inverse=True)
+    if isinstance(y, Tensor) or y.dtype.kind in "ib":
+        whole = y if isinstance(y, Tensor) else _shared(np.ascontiguousarray(y, y.dtype.newbyteorder("=")))
+        distinct, codes = _distinct(whole)
+        names = distinct.tolist()
     else:
-        distinct, positions = np.unique(y, return_inverse=True)
-        codes = torch.from_numpy(positions).to(X.device)
-    names = distinct.tolist()
+        found, positions = np.unique(y, return_inverse=True)
+        names, codes = found.tolist(), torch.from_numpy(positions)
+    codes = codes.to(X.device)
     if any(name != name for name in names):
-        raise ValueError("`y` must not hold NaN. Drop the rows without a label first.")
+        raise ValueError(_NO_LABEL)
     return names, codes
+
+
+def _distinct(y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sorted distinct values and the position of each entry in them: by counting where values are dense."""
+    if len(y) and not y.is_floating_point():
+        whole = y.long()
+        low, high = (int(end) for end in whole.aminmax())
+        if high - low < len(y):
+            counts = torch.bincount(whole - low)
+            codes = (counts > 0).cumsum(0).sub_(1)[whole - low]
+            return (counts.nonzero().flatten() + low).to(y.dtype), codes
+    return torch.unique(y, return_inverse=True)  # type: ignore[no-any-return]
 
 
 def template(value: Rows) -> Rows:
     """Return an empty container of the same kind, dtype and names, that keeps none of the rows alive."""
     if isinstance(value, Tensor):
         return value.new_empty((0, *value.shape[1:]))
-    if is_pandas(value):
-        return value.iloc[:0].copy()
+    if is_pandas(value) or is_polars(value):
+        return frames.without_rows(value)
     array = np.asarray(value)
     return np.empty((0, *array.shape[1:]), array.dtype)
 
@@ -69,13 +106,7 @@ def rows_as(like: Rows, rows: Tensor) -> Rows:
     if isinstance(like, Tensor):
         return rows
     array = rows.numpy(force=True)
-    if not is_pandas(like):
-        return array
-    whole = [j for j, dtype in enumerate(like.dtypes) if dtype.kind in "iub"]
-    array[:, whole] = np.rint(array[:, whole])
-    frame = require("pandas", extra="train").DataFrame(array).astype(dict(enumerate(like.dtypes)))
-    frame.columns = like.columns
-    return frame
+    return frames.frame_of(like, array) if is_frame(like) else array
 
 
 def labels_as(like: Rows, counts: dict[Any, int], device: torch.device) -> Rows:
@@ -84,16 +115,19 @@ def labels_as(like: Rows, counts: dict[Any, int], device: torch.device) -> Rows:
     if isinstance(like, Tensor):
         distinct = torch.tensor(list(counts), dtype=like.dtype)
         return distinct.repeat_interleave(torch.tensor(times, dtype=torch.int64)).to(device)
-    if is_pandas(like):
-        series = require("pandas", extra="train").Series(list(counts), dtype=like.dtype, name=like.name)
-        return series.repeat(times).reset_index(drop=True)
+    if is_series(like):
+        return frames.series_of(like, list(counts), times)
     return np.repeat(np.array(list(counts), dtype=object).astype(like.dtype), times)
 
 
 def buffer(out: Rows, shape: tuple[int, int], like: Tensor) -> Tensor:
     """Return a tensor to write ``shape`` rows into: over the memory of ``out``, or new on the device of ``like``."""
     if out is None:
-        return like.new_empty(shape)
+        if like.device.type != "cpu" or not shape[0]:
+            return like.new_empty(shape)
+        # NumPy asks for large pages, which are filled several times faster.
+        memory = np.empty(math.prod(shape) * like.element_size(), np.uint8)
+        return torch.from_numpy(memory).view(like.dtype).view(shape)
     if not isinstance(out, Tensor | np.ndarray):
         raise TypeError(f"`out` must be a tensor or a NumPy array, got {type(out).__name__}.")
     if isinstance(out, np.ndarray) and not out.flags.writeable:
@@ -110,19 +144,14 @@ def joined(first: Rows, second: Rows) -> Rows:
     """Return the rows of ``first``, unchanged, followed by those of ``second``."""
     if isinstance(first, Tensor):
         return torch.cat((first.detach(), second))
-    if is_pandas(first):
-        return require("pandas", extra="train").concat([first, second], ignore_index=True)
+    if is_pandas(first) or is_polars(first):
+        return frames.stacked(first, second)
     return np.concatenate((np.asarray(first), second))
 
 
 def array_as(like: Rows, values: Tensor) -> Tensor | np.ndarray[Any, Any]:
     """Return provenance as a tensor beside tensors, as a NumPy array beside anything else."""
     return values if isinstance(like, Tensor) else values.numpy(force=True)
-
-
-def is_pandas(value: Any) -> bool:
-    """Tell a DataFrame or Series by what it can do, so that pandas need not be there."""
-    return hasattr(value, "iloc")
 
 
 def _shared(array: np.ndarray[Any, Any]) -> Tensor:
@@ -132,16 +161,12 @@ def _shared(array: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(array)
 
 
-def _frame_values(X: Any) -> np.ndarray[Any, Any]:
-    bad = [name for name, dtype in X.dtypes.items() if dtype.kind not in "fiub"]
-    if bad:
-        raise TypeError(f"`X` must hold numbers, got other columns: {bad}. Encode them as numbers first.")
-    floats = {str(dtype) for dtype in X.dtypes} <= {"float32", "float16"}
-    return np.ascontiguousarray(X.to_numpy(dtype=np.float32 if floats else np.float64, na_value=np.nan))
-
-
 def _raise_unless_finite(table: Tensor, names: Any) -> None:
-    low, high = (end.to(torch.promote_types(table.dtype, torch.float32)) for end in table.aminmax(dim=0))
+    wide = torch.promote_types(table.dtype, torch.float32)
+    low, high = (end.to(wide) for end in table.aminmax())
+    if (high - low).isfinite():
+        return
+    low, high = (end.to(wide) for end in table.aminmax(dim=0))
     bad = (~(high - low).isfinite()).nonzero().flatten().tolist()
     if bad:
         some = ", ".join(f"{names[j]!r} ({int((~table[:, j].isfinite()).sum())} values)" for j in bad[:5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ class Edges:
     """The pairs that one class draws from: ``bases`` (B,) and their ``neighbors`` (B, k), positions in ``Graph.rows``.
 
     Bases stand in groups of consecutive ones: group g ends before base ``ends[g]`` and gets the share ``shares[g]`` of
-    the rows by largest remainder, within it pairs are uniform; None is one group. Gaps are uniform in
+    the rows (see ``allot``), within it pairs are uniform; None is one group. Gaps are uniform in
     ``low + [0, 1) * width`` of their pair, both (B, k); None is [0, 1). ``rank`` is that of the class in sorted order.
     """
 
@@ -53,7 +54,7 @@ class Edges:
             pair = torch.randint(pairs, (number,), generator=generator, device=generator.device).to(device)
         else:
             ends = self.ends * k
-            group = torch.repeat_interleave(apportion(number, self.shares))
+            group = torch.repeat_interleave(allot(number, self.shares, generator))
             start = (ends - ends.diff(prepend=ends.new_zeros(1)))[group]
             part = torch.rand(number, generator=generator, device=generator.device, dtype=torch.float64).cpu()
             pair = (start + (part * (ends[group] - start)).long()).to(device)
@@ -142,6 +143,27 @@ def apportion(total: int, shares: Tensor) -> Tensor:
     return parts
 
 
+def allot(total: int, shares: Tensor, generator: torch.Generator) -> Tensor:
+    """Split ``total`` by largest remainder; with fewer rows than groups by systematic sampling in place of remainders.
+
+    Small draws, as for one batch, would otherwise go to the groups of the largest shares every time. Each group gets
+    its quota rounded down or up either way.
+
+    Example:
+        >>> allot(2, torch.tensor([3.0, 1.0, 1.0, 1.0]), torch.Generator().manual_seed(1)).sum()
+        tensor(2)
+    """
+    largest = apportion(total, shares)
+    if total >= len(shares):
+        return largest
+    quota = total * (shares.double() / shares.double().sum())
+    parts = (quota + 1e-9).floor()
+    steps = (quota - parts).clamp(min=0).cumsum(0)
+    offset = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64).cpu()
+    parts += (steps + offset).floor().diff(prepend=steps.new_zeros(1))
+    return parts.long() if parts.sum() == total else largest
+
+
 def computing_dtype(rows: Tensor) -> torch.dtype:
     """Return the dtype in which rows are interpolated: float32 for halves, float64 for integers."""
     if not rows.is_floating_point():
@@ -149,14 +171,23 @@ def computing_dtype(rows: Tensor) -> torch.dtype:
     return torch.promote_types(rows.dtype, torch.float32)
 
 
+def limits(dtype: torch.dtype) -> tuple[float, float]:
+    """Return the smallest and largest floating-point number that a dtype holds."""
+    if dtype == torch.bool:
+        return 0, 1
+    info = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
+    return info.min, info.max if float(info.max) <= info.max else math.nextafter(info.max, 0)
+
+
 def interpolate(rows: Tensor, plan: Plan, out: Tensor) -> Tensor:
     """Write ``rows[base] + gap (rows[neighbor] - rows[base])`` into ``out``, in blocks that fit a cache."""
+    low, high = limits(rows.dtype)
 
     def write(part: slice) -> None:
         base = rows.index_select(0, plan.base[part]).to(plan.gap.dtype)
         new = rows.index_select(0, plan.neighbor[part]).to(plan.gap.dtype)
         new.sub_(base).mul_(plan.gap[part, None]).add_(base)
-        out[part] = new if rows.is_floating_point() else new.round_()
+        out[part] = new if rows.is_floating_point() else new.round_().clamp_(low, high)
 
     in_blocks(write, len(out), rows)
     return out

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from imbalance_torch._checks import check_choice, check_generator, check_int, warn
 from imbalance_torch._random import RandomState, generator_for, seed_from
-from imbalance_torch.neighbors._knn import nearest as knn
+from imbalance_torch.neighbors._knn import nearest
 from imbalance_torch.neighbors._knn import warn_of_scales as warn_of_column_scales
 from imbalance_torch.plan import SamplingStrategy, largest_remainder, resolve_over_sampling
 from imbalance_torch.resampling import _containers as containers
@@ -233,7 +233,7 @@ class OverSampler:
                 f"{size} row{'s' * (size > 1)} of class {label!r}. Use {less}random over-sampling."
             )
         rows = classes.rows(label)
-        distances, indices = knn(rows, rows, k, exclude_self=True, memory_budget=self.memory_budget)
+        distances, indices = nearest(rows, rows, k, exclude_self=True, memory_budget=self.memory_budget)
         if not distances.any():
             self._degenerate(
                 f"All {size} rows of class {label!r} equal their {k} nearest neighbours, so synthetic rows are copies. "

@@ -18,7 +18,8 @@ from imbalance_torch.losses import (
     VSLoss,
 )
 from imbalance_torch.models import MLP
-from imbalance_torch.resampling import SMOTE, BatchOversampler
+from imbalance_torch.resampling import ADASYN, SMOTE, BatchOversampler, BorderlineSMOTE, RandomOverSampler
+from imbalance_torch.resampling._over import OverSampler
 from imbalance_torch.samplers import ClassBalancedSampler, RotatingUnderSampler, ShuffledSampler
 
 MODERATE_RATIO = 0.25
@@ -36,7 +37,12 @@ SAMPLERS: dict[str, Callable[..., Any]] = {
     "balanced": lambda labels, **kwargs: ClassBalancedSampler(labels, ratio=MODERATE_RATIO, **kwargs),
     "rotating_undersampling": lambda labels, **kwargs: RotatingUnderSampler(labels, ratio=MODERATE_RATIO, **kwargs),
 }
-RESAMPLERS: dict[str, Callable[..., SMOTE]] = {"smote": SMOTE}
+RESAMPLERS: dict[str, Callable[..., OverSampler]] = {
+    "smote": SMOTE,
+    "borderline_smote": BorderlineSMOTE,
+    "adasyn": ADASYN,
+    "random_oversampling": RandomOverSampler,
+}
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"mlp": MLP}
 
 

@@ -11,13 +11,24 @@ import torch
 from scipy import sparse
 
 from imbalance_torch import resampling
+from imbalance_torch.resampling._over import OverSampler
 
 RESAMPLERS = [
     thing
     for thing in (getattr(resampling, name) for name in resampling.__all__)
-    if inspect.isclass(thing) and hasattr(thing, "fit_resample")
+    if inspect.isclass(thing)
+    and issubclass(thing, OverSampler)
+    and all(p.default is not p.empty for p in inspect.signature(thing).parameters.values())
 ]
 resamplers = pytest.mark.parametrize("resampler", RESAMPLERS)
+
+# Random clouds may hold no row in danger, no cluster or no support vector: the class then grows by plain SMOTE with
+# this warning, and all that is tested here still holds. The tests of each method check when it warns.
+# SMOTEN takes the numbers here for categories that occur once, which its metric cannot tell apart.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*Using plain SMOTE:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The value difference metric is 0:UserWarning"),
+]
 
 
 def data(counts=(60, 12, 25), columns=4, seed=0, dtype=torch.float32, device="cpu"):
@@ -120,7 +131,9 @@ def test_a_frame_keeps_the_dtype_of_each_column(resampler):
     assert X_res.iloc[: len(frame)].equals(frame)
     assert type(y_res) is np.ndarray
     plain = resampler(random_state=0).fit_resample(frame.astype("float64").to_numpy(), y.numpy())[0]
-    assert np.array_equal(X_res[["a", "d", "e"]].to_numpy("float64"), np.rint(plain[:, [0, 3, 4]]))
+    expected = np.rint(plain[:, [0, 3, 4]])
+    expected[:, 2] = expected[:, 2].clip(0, 1)
+    assert np.array_equal(X_res[["a", "d", "e"]].to_numpy("float64"), expected)
     assert np.array_equal(X_res["c"].to_numpy(), plain[:, 2])
     assert type(resampler(random_state=0).fit(frame, y.numpy()).sample(4).X) is pd.DataFrame
 
@@ -233,7 +246,8 @@ def test_calls_advance_and_repeat_from_the_seed(resampler):
 @resamplers
 def test_a_generator_alone_decides(resampler):
     X, y = data()
-    fitted, twin = resampler(random_state=5).fit(X, y), resampler(random_state=6).fit(X, y)
+    other = 5 if resampler is resampling.KMeansSMOTE else 6  # its clusters, part of the graph, follow from the seed too
+    fitted, twin = resampler(random_state=5).fit(X, y), resampler(random_state=other).fit(X, y)
     twin.sample(3)
     draws = [r.sample({1: 9}, generator=torch.Generator().manual_seed(7)).X for r in (fitted, twin)]
     assert torch.equal(*draws)
@@ -286,6 +300,8 @@ def test_balanced_data_comes_back_as_it_is(resampler):
     ],
 )
 def test_bad_data_is_refused_with_its_name(resampler, X, y, error, words):
+    if resampler is resampling.SMOTEN and words in ("name", "numbers") and not sparse.issparse(X):
+        pytest.skip("text is data for SMOTEN")
     with pytest.raises(error, match=words):
         resampler().fit_resample(X, np.array(y))
 
