@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-
-from imbalance_torch._threads import in_threads
 
 
 class Plan(NamedTuple):
@@ -179,26 +177,22 @@ def limits(dtype: torch.dtype) -> tuple[float, float]:
     return info.min, info.max if float(info.max) <= info.max else math.nextafter(info.max, 0)
 
 
+def blocks(total: int, rows: Tensor) -> Iterator[slice]:
+    """Yield the parts of ``total`` rows like ``rows`` that are written at a time."""
+    step = max(1, (1 << (18 if rows.device.type == "cpu" else 26)) // rows.shape[1])
+    return (slice(start, start + step) for start in range(0, total, step))
+
+
 def interpolate(rows: Tensor, plan: Plan, out: Tensor) -> Tensor:
     """Write ``rows[base] + gap (rows[neighbor] - rows[base])`` into ``out``, in blocks that fit a cache."""
     low, high = limits(rows.dtype)
-
-    def write(part: slice) -> None:
+    for part in blocks(len(out), rows):
         base = rows.index_select(0, plan.base[part]).to(plan.gap.dtype)
         new = rows.index_select(0, plan.neighbor[part]).to(plan.gap.dtype)
-        new.sub_(base).mul_(plan.gap[part, None]).add_(base)
-        out[part] = new if rows.is_floating_point() else new.round_().clamp_(low, high)
-
-    in_blocks(write, len(out), rows)
+        new.sub_(base).mul_(plan.gap[part, None])
+        if rows.dtype == new.dtype:
+            torch.add(new, base, out=out[part])
+        else:
+            new.add_(base)
+            out[part] = new if rows.is_floating_point() else new.round_().clamp_(low, high)
     return out
-
-
-def in_blocks(write: Callable[[slice], None], total: int, rows: Tensor) -> None:
-    """Call ``write`` for blocks of ``total`` rows like ``rows``: in threads on the CPU, where they are many."""
-    step = max(1, (1 << (18 if rows.device.type == "cpu" else 26)) // rows.shape[1])
-    blocks = [slice(start, start + step) for start in range(0, total, step)]
-    if rows.device.type == "cpu":
-        in_threads(write, blocks)
-    else:
-        for block in blocks:
-            write(block)

@@ -11,7 +11,7 @@ from torch import Tensor
 from imbalance_torch._checks import check_choice
 from imbalance_torch._random import RandomState
 from imbalance_torch.plan import SamplingStrategy
-from imbalance_torch.resampling._graph import Edges, Graph, GraphBuilder, Plan, in_blocks
+from imbalance_torch.resampling._graph import Edges, Graph, GraphBuilder, Plan, blocks
 from imbalance_torch.resampling._over import Classes, OverSampler
 
 
@@ -94,14 +94,11 @@ class PolynomFitSMOTE(OverSampler):
         rows = self.graph_.rows
         out = rows.new_empty(len(plan.gap), rows.shape[1]) if out is None else out
         ends, means = self._ends.to(rows.device), self._means.to(rows.device, plan.gap.dtype)
-
-        def write(part: slice) -> None:
+        for part in blocks(len(out), rows):
             base = rows.index_select(0, plan.base[part]).to(plan.gap.dtype)
             new = means.index_select(0, torch.searchsorted(ends, plan.base[part], right=True))
             new.sub_(base).mul_(plan.gap[part, None]).add_(base)
             out[part] = new if rows.is_floating_point() else new.round_()
-
-        in_blocks(write, len(out), rows)
         return out
 
     def _graph(self, classes: Classes, growing: list[Any]) -> Graph:
