@@ -19,6 +19,7 @@ _SURE_COLUMNS_OF_FEW, _FEW_ROWS = 10, 1000
 _PROBED_COLUMNS = 15
 _PROBE_ROWS = 256
 _MIN_ROWS = 64
+_MIN_SHARED = 2048  # rows from which threads are worth their start
 
 
 class Tree:
@@ -34,7 +35,7 @@ class Tree:
         Rows that are no candidate are at least that far, less the rounding of the coordinates, which is subtracted.
         """
         points = _project(self._geometry, query)
-        distances, indices = self._tree.query(points, k=range(1, count + 1), workers=torch.get_num_threads())
+        distances, indices = self._tree.query(points, k=range(1, count + 1), workers=1 if len(points) < _MIN_SHARED else torch.get_num_threads())
         farthest = torch.from_numpy(distances[:, -1].copy())
         eps, columns = torch.finfo(torch.float64).eps, query.shape[1]
         slack = eps * (64 * math.sqrt(columns) + (columns + 8) * farthest)
