@@ -21,7 +21,7 @@ def in_threads(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Re
     """Return ``work(part)`` of every part, in order, by as many threads as torch uses for one operation.
 
     The modes of the caller (inference, gradients off) hold in the threads, which stay for the next call. The number of
-    threads of torch is the same afterwards; while threads start, it is 1 for a moment in those that start elsewhere.
+    threads of torch is the same afterwards. Threads of others that start in the moment in which these do keep one core.
     """
     threads, inference = torch.get_num_threads(), torch.is_inference_mode_enabled()
     if min(threads, len(parts)) <= 1:
@@ -31,7 +31,11 @@ def in_threads(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Re
         with torch.inference_mode(inference), torch.no_grad(), torch.autocast("cpu", enabled=False):
             return work(part)
 
-    return list(_pool(threads).map(run, parts))
+    try:
+        results = _pool(threads).map(run, parts)
+    except RuntimeError:  # no thread can start any more, as while the interpreter ends
+        return [work(part) for part in parts]
+    return list(results)
 
 
 def _pool(count: int) -> ThreadPoolExecutor:
@@ -45,10 +49,13 @@ def _pool(count: int) -> ThreadPoolExecutor:
                 started.wait()
 
             pool = ThreadPoolExecutor(count, thread_name_prefix="imbalance_torch")
-            for _ in range(count):
-                pool.submit(start)
-            started.wait()
-            torch.set_num_threads(count)
+            try:
+                for _ in range(count):
+                    pool.submit(start)
+                started.wait()
+            finally:
+                started.abort()
+                torch.set_num_threads(count)
             _pools[count] = pool
         return _pools[count]
 

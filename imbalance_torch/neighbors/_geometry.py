@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+_lock = threading.Lock()
+_changed: list[tuple[Any, str]] = []
+_searches = 0
+
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Switch off gradients, autocast and reduced-precision float32 products; restore them on the way out."""
-    backends = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
-    before = [backend.fp32_precision for backend in backends]
+    """Switch off gradients, autocast and reduced-precision float32 products; restore them on the way out.
+
+    The precision belongs to the process: of searches that run side by side the first switches and the last restores.
+    A setting that is full precision already is left alone.
+    """
+    global _searches
+    with _lock:
+        _searches += 1
+        if _searches == 1:
+            for backend in (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul):  # type: ignore[attr-defined]
+                if backend.fp32_precision not in ("ieee", "none"):
+                    _changed.append((backend, backend.fp32_precision))
+                    backend.fp32_precision = "ieee"
     try:
-        for backend in backends:
-            backend.fp32_precision = "ieee"
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             yield
     finally:
-        for backend, precision in zip(backends, before, strict=True):
-            backend.fp32_precision = precision
+        with _lock:
+            _searches -= 1
+            while not _searches and _changed:
+                backend, precision = _changed.pop()
+                backend.fp32_precision = precision
+
+
+def _forget() -> None:
+    """Start afresh in a forked process, where the searches of the parent do not end."""
+    global _lock, _searches
+    _lock, _searches = threading.Lock(), 0
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,15 @@ class Search:
         self._threads = torch.get_num_threads() if cpu else 1
         self._whole: dict[torch.dtype, Tensor] = {}
         self._local = threading.local()
+        self._distinct = False  # whether the reference rows are known to differ
         self._budget, self._stated = budget // self._threads, stated
 
     def nearest(self, k: int) -> tuple[Tensor, Tensor]:
         """Return (Q, k) squared distances in float64, ascending with ties by row, and the rows.
 
         A row is done when no reference row outside its candidates can be as near as its k-th. The rest are searched
-        again in float64, then with eight times as many candidates, in the end with all of them.
+        again in float64, then among distinct rows if some are equal, then with eight times as many candidates, in the
+        end with all of them.
         """
         rows = torch.arange(len(self._query), device=self._query.device)
         result = (
@@ -59,9 +61,42 @@ class Search:
             if count == self._available:
                 break
             if geometry.dtype == torch.float64:
+                rows = self._among_distinct(rows, result)
                 count = min(8 * count, self._available)
             geometry = replace(geometry, dtype=torch.float64)
         return result
+
+    def _among_distinct(self, rows: Tensor, result: tuple[Tensor, Tensor]) -> Tensor:
+        """Finish ``rows`` by searching the distinct reference rows, where some are equal; return what is left.
+
+        Ordered by their first member, the k + 1 nearest distinct rows hold the k nearest members and the row itself.
+        """
+        if self._distinct or not len(rows):
+            return rows
+        self._distinct = True
+        distinct, group = torch.unique(self._reference, dim=0, return_inverse=True)
+        if len(distinct) == len(self._reference):
+            return rows
+        k = result[0].shape[1]
+        members, sizes = group.argsort(stable=True), group.bincount()
+        starts = sizes.cumsum(0) - sizes
+        by_first = members[starts].argsort()
+        distinct, starts, sizes = distinct[by_first], starts[by_first], sizes[by_first]
+        step = torch.arange(k + 1, device=rows.device)
+        for part in torch.split(rows, max(1, self._budget // (64 * (k + 1) ** 2))):
+            search = Search(self._query[part], distinct, None, self._geometry, self._stated)
+            search._distinct = True
+            squared, found = search.nearest(min(k + 1, len(distinct)))
+            places = starts[found].unsqueeze(2) + step
+            candidates = members[places.clamp(max=len(members) - 1)].flatten(1)
+            out = (step >= sizes[found].unsqueeze(2)).flatten(1)
+            if self._masked is not None:
+                out |= candidates == self._masked[part, None]
+            spread = squared.unsqueeze(2).expand(-1, -1, k + 1).flatten(1).masked_fill(out, math.inf)
+            candidates, order = candidates.sort(1)
+            spread, best = spread.gather(1, order).sort(dim=1, stable=True)
+            result[0][part], result[1][part] = spread[:, :k], candidates.gather(1, best[:, :k])
+        return rows[:0]
 
     def _pass(self, geometry: Geometry, rows: Tensor, count: int, result: tuple[Tensor, Tensor]) -> Tensor:
         """Write the nearest of ``rows`` among ``count`` candidates each, and return the rows that are not certain."""

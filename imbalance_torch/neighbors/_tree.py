@@ -35,7 +35,9 @@ class Tree:
         Rows that are no candidate are at least that far, less the rounding of the coordinates, which is subtracted.
         """
         points = _project(self._geometry, query)
-        distances, indices = self._tree.query(points, k=range(1, count + 1), workers=1 if len(points) < _MIN_SHARED else torch.get_num_threads())
+        distances, indices = self._tree.query(
+            points, k=range(1, count + 1), workers=1 if len(points) < _MIN_SHARED else torch.get_num_threads()
+        )
         farthest = torch.from_numpy(distances[:, -1].copy())
         eps, columns = torch.finfo(torch.float64).eps, query.shape[1]
         slack = eps * (64 * math.sqrt(columns) + (columns + 8) * farthest)

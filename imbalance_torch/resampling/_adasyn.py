@@ -91,7 +91,7 @@ class ADASYN(OverSampler):
             others = strangers(classes, label, self.n_neighbors, "n_neighbors", self.memory_budget).cpu()
             if others.any():
                 shares = others if self.exact else self._rounded(classes, label, others)
-                ends = torch.arange(1, len(members) + 1)
+                ends = torch.arange(1, len(members) + 1, device="cpu")
                 builder.add(label, rank, members, neighbors, ends=ends, shares=shares)
             else:
                 self._degenerate(

@@ -11,6 +11,7 @@ from torch import Tensor
 from imbalance_torch._checks import check_generator, check_int, check_number, check_same_device, check_tensor
 from imbalance_torch.resampling import _containers as containers
 from imbalance_torch.resampling._containers import Rows
+from imbalance_torch.resampling._graph import Graph
 from imbalance_torch.resampling._over import OverSampler
 
 
@@ -38,6 +39,7 @@ class BatchOversampler:
         batches only, and undo the shift of the class shares with ``effective_prior``.
 
     Example:
+        >>> from imbalance_torch.resampling import SMOTE
         >>> generator = torch.Generator().manual_seed(0)
         >>> X, y = torch.randn(100, 3, generator=generator), (torch.arange(100) >= 90).long()
         >>> oversampler = BatchOversampler(SMOTE(random_state=0), target_ratio=0.5).fit(X, y)
@@ -57,6 +59,7 @@ class BatchOversampler:
         if self.columns is not None and len(set(self.columns)) != len(self.columns):
             raise ValueError(f"`columns` must not repeat an index, got columns={self.columns}.")
         self._parents: Tensor | None = None  # with `columns`: the whole rows of the graph
+        self._graph: Graph | None = None
 
     @property
     def is_fitted(self) -> bool:
@@ -82,7 +85,7 @@ class BatchOversampler:
                     f"`columns` must name columns of the {table.shape[1]} in `X`, got columns={self.columns}."
                 )
             self.resampler.fit(table[:, self.columns], y)
-            self._parents = table[self.resampler.graph_.row_index]
+            self._parents, self._graph = table[self.resampler.graph_.row_index], self.resampler.graph_
         self._class_counts()
         return self
 
@@ -104,8 +107,12 @@ class BatchOversampler:
             ValueError: If shapes do not fit, or a label is unknown.
         """
         class_counts = self._class_counts()
+        if self._parents is not None and self.resampler.graph_ is not self._graph:
+            raise RuntimeError("`resampler` was fitted again elsewhere. Call `fit(X, y)` of this over-sampler.")
         check_same_device(X=check_tensor("X", X), y=check_tensor("y", y))
         self._check_batch(X, y)
+        if len(y) and int(y.min()) < 0:
+            raise ValueError(f"`y` must hold labels from 0 to {len(class_counts) - 1}, got {int(y.min())}.")
         present = torch.bincount(y.long(), minlength=len(class_counts)).tolist()
         if len(present) > len(class_counts):
             raise ValueError(f"`y` must hold labels below {len(class_counts)}, got {len(present) - 1}.")
@@ -159,13 +166,17 @@ class BatchOversampler:
         """Move the stored rows and the graph to ``device``."""
         self.resampler.to(device)
         if self._parents is not None:
-            self._parents = self._parents.to(device)
+            self._parents, self._graph = self._parents.to(device), self.resampler.graph_
         return self
 
     def _class_counts(self) -> list[int]:
         """Return the rows of each class 0..C-1 in the training data."""
         if not self.is_fitted:
             raise RuntimeError("BatchOversampler has no neighbour graph yet. Call `fit(X, y)` on the training split.")
+        if getattr(getattr(self.resampler.graph_, "coding", None), "lexicons", None) is not None:
+            raise TypeError(
+                "`resampler` was fitted on a table of text or objects. Fit it on a numeric tensor of codes."
+            )
         counts = self.resampler.class_counts_
         if not all(type(label) in (int, bool) and label >= 0 for label in counts):
             raise TypeError(f"`y` must hold integer labels from 0 to C - 1, got the classes {list(counts)[:5]}.")

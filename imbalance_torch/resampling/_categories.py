@@ -126,7 +126,7 @@ class VotingGraph(Graph):
             ballots = exact(self.rows[voters.unsqueeze(2), self.columns]).sort(1).values
             votes = (ballots.unsqueeze(1) == ballots.unsqueeze(2)).sum(2)
             tied = votes == votes.amax(1, keepdim=True)
-            chance = torch.zeros(len(ballots), len(self.columns))
+            chance = torch.zeros(len(ballots), len(self.columns), dtype=torch.float32, device="cpu")
             if plan.noise_seed is not None:
                 chance.uniform_(generator=generator_for(plan.noise_seed, start))
             rank = (chance.to(tied.device) * tied.sum(1)).long().unsqueeze(1)

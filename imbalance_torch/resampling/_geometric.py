@@ -132,7 +132,9 @@ class GeometricSMOTE(OverSampler):
             center = rows.index_select(0, plan.base[part]).to(gap.dtype)
             axis = rows.index_select(0, plan.neighbor[part]).to(gap.dtype).sub_(center)
             scale, axis = _unit(axis)
-            point = torch.randn(axis.shape, generator=generator_for(plan.noise_seed or 0, start)).to(axis)
+            point = torch.randn(
+                axis.shape, generator=generator_for(plan.noise_seed or 0, start), dtype=torch.float32, device="cpu"
+            ).to(axis)
             point = _unit(point)[1].mul_(gap)
             along = (point * axis).sum(1, keepdim=True)
             kept = torch.where((self.truncation_factor - along).abs() > 1, -along, along)

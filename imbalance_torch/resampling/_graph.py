@@ -151,15 +151,14 @@ def allot(total: int, shares: Tensor, generator: torch.Generator) -> Tensor:
         >>> allot(2, torch.tensor([3.0, 1.0, 1.0, 1.0]), torch.Generator().manual_seed(1)).sum()
         tensor(2)
     """
-    largest = apportion(total, shares)
     if total >= len(shares):
-        return largest
+        return apportion(total, shares)
     quota = total * (shares.double() / shares.double().sum())
     parts = (quota + 1e-9).floor()
     steps = (quota - parts).clamp(min=0).cumsum(0)
     offset = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64).cpu()
     parts += (steps + offset).floor().diff(prepend=steps.new_zeros(1))
-    return parts.long() if parts.sum() == total else largest
+    return parts.long() if parts.sum() == total else apportion(total, shares)
 
 
 def computing_dtype(rows: Tensor) -> torch.dtype:

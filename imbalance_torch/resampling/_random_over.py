@@ -109,7 +109,8 @@ class RandomOverSampler(OverSampler):
             base = plan.base[start : start + step]
             new = rows.index_select(0, base)
             if plan.noise_seed is not None:
-                noise = torch.randn(new.shape, generator=generator_for(plan.noise_seed, start), dtype=plan.gap.dtype)
+                generator = generator_for(plan.noise_seed, start)
+                noise = torch.randn(new.shape, generator=generator, dtype=plan.gap.dtype, device="cpu")
                 label = torch.bucketize(base, ends, right=True)
                 noise = noise.to(rows.device).mul_(widths[label]).add_(new)
                 new = (noise if rows.is_floating_point() else noise.round_()).clamp_(low, high)

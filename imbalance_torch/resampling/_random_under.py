@@ -79,9 +79,9 @@ class RandomUnderSampler(UnderSampler):
             if label in strategy:
                 number, generator = len(members), generator_for(seed, classes.ranks[label])
                 if self.replacement:
-                    drawn = torch.randint(number, (strategy[label],), generator=generator)
+                    drawn = torch.randint(number, (strategy[label],), generator=generator, device="cpu")
                 else:
-                    drawn = torch.randperm(number, generator=generator)[: strategy[label]]
+                    drawn = torch.randperm(number, generator=generator, device="cpu")[: strategy[label]]
                 members = members[drawn.to(members.device)]
             parts.append(members)
         return torch.cat(parts)

@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import make_blobs
 
 from imbalance_torch import _threads
-from imbalance_torch.neighbors import _search, _tree, knn
+from imbalance_torch.neighbors import _geometry, _search, _tree, knn
 
 
 def blobs(rows, columns, seed=0):
@@ -143,3 +143,48 @@ def test_float64_is_told_apart_where_float32_cannot():
     x = torch.from_numpy(np.concatenate((rng.uniform(0, 1e-12, (300, 20)), rng.uniform(0, 1, (20, 20)))))
     squared = (x.unsqueeze(1) - x).square().sum(-1).fill_diagonal_(torch.inf)
     assert torch.equal(knn(x, x, 4, exclude_self=True).indices, squared.sort(dim=1, stable=True).indices[:, :4])
+
+
+@pytest.mark.parametrize("columns", [2, 20])
+@pytest.mark.parametrize("exclude_self", [True, False])
+def test_many_equal_rows_are_searched_once(columns, exclude_self, monkeypatch):
+    """Half of the rows are equal, others come in threes, on a grid with many equal distances."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 4, (200, columns), generator=generator).double().repeat(3, 1)
+    x = torch.cat((x, torch.zeros(600, columns, dtype=torch.float64)))[torch.randperm(1200, generator=generator)]
+    asked = []
+    unique = torch.unique
+    monkeypatch.setattr(torch, "unique", lambda *args, **kwargs: asked.append(1) or unique(*args, **kwargs))
+    result = knn(x, x, 7, exclude_self=exclude_self)
+    squared = (x.unsqueeze(1) - x).square().sum(-1)
+    if exclude_self:
+        squared.fill_diagonal_(torch.inf)
+    assert torch.equal(result.indices, squared.sort(dim=1, stable=True).indices[:, :7])
+    assert len(asked) == 1
+    apart = knn(x[:50] + 0.25, x, 7)
+    squared = (x[:50].unsqueeze(1) + 0.25 - x).square().sum(-1)
+    assert torch.equal(apart.indices, squared.sort(dim=1, stable=True).indices[:, :7])
+
+
+def test_searches_side_by_side_restore_the_precision():
+    torch.set_float32_matmul_precision("medium")
+    matmul = torch.backends.mkldnn.matmul
+    try:
+        before = matmul.fp32_precision
+        with _geometry.full_precision(torch.device("cpu")):
+            with _geometry.full_precision(torch.device("cpu")):
+                pass
+            assert matmul.fp32_precision == "ieee"
+        assert matmul.fp32_precision == before
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+def test_a_thread_that_outlives_the_main_one_can_search():
+    code = (
+        "import threading, time, torch; torch.set_num_threads(2); from imbalance_torch.neighbors import knn;"
+        "x = torch.randn(13_000, 16); ask = lambda: (time.sleep(1), knn(x, x, 3), print('done'));"
+        "threading.Thread(target=ask).start()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert run.stdout.strip() == "done", run.stderr

@@ -1,10 +1,14 @@
 """Over-sampling inside the loop: exact counts per batch, rows from the graph, stated class shares."""
 
+import copy
+
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from imbalance_torch.resampling import SMOTE, BatchOversampler
+from imbalance_torch.resampling import SMOTE, SMOTENC, BatchOversampler
 
 
 def data(counts=(600, 40, 80), columns=4, seed=0, dtype=torch.float32, device="cpu"):
@@ -260,3 +264,29 @@ def test_gradients_reach_the_rows_of_the_batch_only():
     X = X[:64].requires_grad_()
     oversampler(X, y[:64])[0].sum().backward()
     assert torch.equal(X.grad, torch.ones_like(X))
+
+
+def test_a_resampler_fitted_on_text_is_refused():
+    frame = pd.DataFrame({"a": np.arange(60.0), "b": np.arange(60.0) ** 2, "kind": ["x", "y", "z"] * 20})
+    y = (np.arange(60) >= 40).astype(int)
+    oversampler = BatchOversampler(SMOTENC([2], random_state=0).fit(frame, y))
+    with pytest.raises(TypeError, match="numeric tensor of codes"):
+        oversampler(torch.zeros(4, 3, dtype=torch.float64), torch.tensor([0, 0, 0, 1]))
+
+
+def test_negative_labels_are_refused():
+    X, y = torch.randn(40, 2), (torch.arange(40) >= 30).long()
+    oversampler = BatchOversampler(SMOTE(random_state=0)).fit(X, y)
+    with pytest.raises(ValueError, match="from 0 to 1, got -100"):
+        oversampler(X, y.masked_fill(torch.arange(40) == 3, -100))
+
+
+def test_a_resampler_that_was_fitted_elsewhere_is_noticed():
+    X, y = torch.randn(40, 3), (torch.arange(40) >= 30).long()
+    shared = SMOTE(random_state=0)
+    first = BatchOversampler(shared, columns=[0, 1]).fit(X, y)
+    first.to("cpu")(X, y)
+    copy.deepcopy(first)(X, y)
+    BatchOversampler(shared, columns=[1, 2]).fit(X, y)
+    with pytest.raises(RuntimeError, match="fitted again elsewhere"):
+        first(X, y)
