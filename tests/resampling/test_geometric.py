@@ -99,7 +99,7 @@ def test_rows_equal_a_scalar_replay(strategy, factors, monkeypatch):
     ).fit(X, y)
     normals = torch.randn(200, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     plan = resampler.draw({1: 120, 2: 80}, torch.Generator().manual_seed(2))
-    monkeypatch.setattr(torch, "randn", lambda shape, generator: normals)
+    monkeypatch.setattr(torch, "randn", lambda shape, **_: normals)
     new = resampler.generate(plan).numpy()
     index = resampler.graph_.row_index
     for i in range(200):
@@ -126,7 +126,7 @@ def test_the_draws_of_imbalanced_learn_extra_give_its_rows(strategy, seed, monke
         neighbor=edges.neighbors.flatten()[pair],
         gap=torch.tensor(np.concatenate([uniform for _, uniform in draws]) ** 0.25),
     )
-    monkeypatch.setattr(torch, "randn", lambda shape, generator: torch.tensor(np.stack([n for n, _ in draws])))
+    monkeypatch.setattr(torch, "randn", lambda shape, **_: torch.tensor(np.stack([n for n, _ in draws])))
     np.testing.assert_allclose(resampler.generate(plan).numpy(), expected, rtol=1e-12, atol=1e-12)
 
 
