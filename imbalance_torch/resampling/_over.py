@@ -26,7 +26,8 @@ class Resampled(NamedTuple):
 
     ``X`` and ``y`` are in the kind of the fitted ones; the rest are tensors beside a tensor ``X``, NumPy arrays beside
     any other. ``is_synthetic`` has an entry per row of ``X``; ``base_index`` and ``neighbor_index`` (int64 rows of the
-    ``X`` given to ``fit``) and ``gap`` one per synthetic row: ``X_new = X[base] + gap (X[neighbor] - X[base])``.
+    ``X`` given to ``fit``) and ``gap`` one per synthetic row: ``X_new = X[base] + gap (X[neighbor] - X[base])``, but
+    for methods that say otherwise (``GeometricSMOTE``, ``PolynomFitSMOTE`` "star", categories, and noise).
     """
 
     X: Rows
@@ -141,7 +142,7 @@ class OverSampler:
     def sample(
         self, n: int | Mapping[Any, int], *, generator: torch.Generator | None = None, out: Rows = None
     ) -> Resampled:
-        """Draw synthetic rows from the fitted graph; no neighbour is searched and nothing of size N is touched.
+        """Draw synthetic rows from the fitted graph; no neighbour is searched (but by ``LeeSMOTE``).
 
         Args:
             n: Rows to draw: per class, or in total, split over the classes that grow in proportion to the rows that
