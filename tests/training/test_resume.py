@@ -175,7 +175,11 @@ def test_a_killed_process_is_resumed_exactly(kill, flights_csv, tmp_path):
     options += ["--max-steps", "600", "--batch-size", "128", "--checkpoint-every", "25"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     subprocess.run([*command, "train", str(flights_csv), *options, "-o", str(whole)], check=True)
-    process = subprocess.Popen([*command, "train", str(flights_csv), *options, "-o", str(cut)], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*command, "train", str(flights_csv), *options, "-o", str(cut)],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where a shell runs us in background
+    )
     _wait_for(cut / "checkpoints/last.ckpt", process)
     time.sleep(0.2)
     os.kill(process.pid, kill)
