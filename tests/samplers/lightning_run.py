@@ -62,6 +62,7 @@ def main(folder):
         trainer.fit(model, None if hooked else build(form))
         record[f"{form}-{inject}-{hooked}"] = model.seen
     Path(folder, f"rank{trainer.global_rank}.json").write_text(json.dumps(record))
+    torch.distributed.destroy_process_group()  # left to the end of the interpreter, its threads abort it now and then
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ def main(file: str, devices: int, steps: int, output: str) -> None:
     else:
         figures = trainer.validate(module, datamodule=data, verbose=False)[0]
     Path(f"{output}.{trainer.global_rank}").write_text(json.dumps(figures))
+    if devices > 1:
+        torch.distributed.destroy_process_group()  # left to the end of the interpreter, its threads abort it at times
 
 
 if __name__ == "__main__":
