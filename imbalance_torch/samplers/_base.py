@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,9 +15,9 @@ from torch.utils.data import BatchSampler, DistributedSampler
 from imbalance_torch._checks import check_int
 from imbalance_torch.samplers._batches import QuotaBatchSampler
 from imbalance_torch.samplers._description import SamplerDescription, describe_streams
-from imbalance_torch.samplers._labels import class_rows
 
 _STATE_VERSION = 1
+_BLOCK_ROWS = 1 << 16
 
 
 class AbstractSampler(DistributedSampler[int], ABC):
@@ -28,10 +28,13 @@ class AbstractSampler(DistributedSampler[int], ABC):
     batch size of the loader. What is left for the last step is split evenly; up to W - 1 rows from the beginning of
     the epoch fill it up, or, with ``drop_last``, the incomplete step is left out.
 
-    A subclass sets ``_quotas``, the rows of each class in an epoch, and draws the stream in ``_draw``.
+    The stream is drawn in blocks of about 65,536 rows (whole batches), when they are asked for: the first index comes
+    after one block. A subclass sets ``_total`` and ``_shares`` and draws one block in ``_draw``; whatever else decides
+    the stream goes into ``_settings``.
 
     Args:
-        labels: N labels, integer, boolean or string, or a dataset that :func:`labels_of` understands.
+        num_rows: N, the rows of the dataset.
+        digest: identifies the data that the stream depends on (labels, weights).
         batch_size: rows per batch and rank, or None.
         seed: selects the streams; >= 0.
         num_replicas: number of ranks W; None asks ``torch.distributed``, else 1.
@@ -39,12 +42,28 @@ class AbstractSampler(DistributedSampler[int], ABC):
         drop_last: leave out the last, incomplete step of an epoch.
     """
 
-    _quotas: Tensor
+    exact_shares: ClassVar[bool] = True
+    """Whether every epoch feeds exactly ``effective_prior``; otherwise it does in expectation."""
+    small_state: ClassVar[bool] = True
+    """Whether the state takes less than 1 KB whatever the number of rows."""
+    bytes_per_row: ClassVar[int] = 4
+    """Memory kept for each row beyond the labels, below 2^31 rows."""
+
+    classes: tuple[Any, ...]
+    """The classes in sorted order, which is the order of every per-class result; empty where no labels are given."""
+    _rows: tuple[Tensor, ...]
+    """The rows of each class, for the description."""
+    _total: int
+    """Rows that all ranks together have in an epoch, the same in every epoch."""
+    _shares: Tensor
+    """What each class has of an epoch, up to a factor, in the order of ``classes``."""
     _settings: tuple[Any, ...] = ()
+    """What decides the stream beside the data, the number of rows, the batch size and the seed."""
 
     def __init__(
         self,
-        labels: Any,
+        num_rows: int,
+        digest: str,
         *,
         batch_size: int | None,
         seed: int,
@@ -52,8 +71,8 @@ class AbstractSampler(DistributedSampler[int], ABC):
         rank: int | None,
         drop_last: bool,
     ) -> None:
-        self.classes, self._counts, self._rows, self._digest = class_rows(labels)
-        self.dataset = range(int(self._counts.sum()))  # type: ignore[assignment]
+        self.dataset = range(num_rows)  # type: ignore[assignment]
+        self._digest = digest
         self.batch_size = None if batch_size is None else check_int("batch_size", batch_size, minimum=1)
         self.seed = check_int("seed", seed, minimum=0)
         self.shuffle = True
@@ -66,8 +85,11 @@ class AbstractSampler(DistributedSampler[int], ABC):
         self._place = (0, 0, 0)  # epoch, rows of it that all ranks had consumed at the restart, rows of this rank since
 
     @abstractmethod
-    def _draw(self, epoch: int) -> Tensor:
-        """Return all rows of an epoch, int64, ``_quotas.sum()`` of them."""
+    def _draw(self, epoch: int, block: int) -> Tensor:
+        """Return rows ``[block * _block_rows, (block + 1) * _block_rows)`` of an epoch's stream, int64 on the CPU.
+
+        The last block ends with row ``_total``. Blocks are asked for in any order, and give the same rows each time.
+        """
 
     @property
     def num_replicas(self) -> int:  # type: ignore[override]
@@ -97,40 +119,51 @@ class AbstractSampler(DistributedSampler[int], ABC):
     @property
     def effective_prior(self) -> Tensor:
         """Class shares that the sampler feeds, float64, shape (C,), in the order of ``classes``."""
-        return self._quotas.double() / self._quotas.sum()
+        return self._shares.double() / self._shares.sum()
 
     def __len__(self) -> int:
         return self.num_samples
 
     def __iter__(self) -> Iterator[int]:
         epoch, start, taken = place = self._place
-        shard = self.indices()
-        end = taken + len(shard)
-        for row in chain.from_iterable(chunk.tolist() for chunk in torch.split(shard, 1 << 16)):
+        end = self._rows_per_rank(self._total - start)
+        for row in chain.from_iterable(part.tolist() for part in self.iter_indices()):
             taken += 1
             if self._place is place:  # otherwise set_epoch or another iterator has taken over
                 place = self._place = (epoch, start, taken) if taken < end else (epoch + 1, 0, 0)
             yield row
 
-    def indices(self) -> Tensor:
-        """Return the rest of this rank's epoch, int64 on the CPU, without moving on."""
+    def iter_indices(self) -> Iterator[Tensor]:
+        """Yield the rest of this rank's epoch in parts, int64 on the CPU, without moving on."""
         epoch, start, taken = self._place
         ranks, rank = self._ranks()
-        step = self._batch * ranks
-        stream = self._draw(epoch)
-        rest = stream[start:]
-        full, tail = torch.split(rest, [len(rest) // step * step, len(rest) % step])
-        shard = full.view(-1, ranks, self._batch)[:, rank].flatten()
-        if tail.numel() and not self.drop_last:
-            share = -(-len(tail) // ranks)
-            padding = stream[torch.arange(share * ranks - len(tail)) % len(stream)]
-            shard = torch.cat([shard, torch.cat([tail, padding])[rank * share : (rank + 1) * share]])
-        if not shard.numel():
+        batch, step = self._batch, self._batch * ranks
+        if not self._rows_per_rank(self._total - start):
             raise ValueError(
                 f"An epoch has no complete step: {self._total} rows, batch_size={self.batch_size}, "
                 f"num_replicas={ranks}. Pass drop_last=False."
             )
-        return shard[taken:]
+        steps_done = min(taken // batch, (self._total - start) // step)
+        position, skip = start + steps_done * step, taken - steps_done * batch
+        left = torch.empty(0, dtype=torch.int64)
+        while position < self._total:
+            block, offset = divmod(position, self._block_rows)
+            rows = torch.cat((left, self._draw(epoch, block)[offset:]))
+            position = min((block + 1) * self._block_rows, self._total)
+            whole, left = torch.split(rows, [len(rows) // step * step, len(rows) % step])
+            part = whole.view(-1, ranks, batch)[:, rank].flatten()[skip:]
+            skip = max(0, skip - len(whole) // ranks)
+            if len(part):
+                yield part
+        if len(left) and not self.drop_last:
+            share = -(-len(left) // ranks)
+            beginning = self._draw(epoch, 0)
+            padding = beginning[torch.arange(share * ranks - len(left)) % len(beginning)]
+            yield torch.cat([left, padding])[rank * share : (rank + 1) * share][skip:]
+
+    def indices(self) -> Tensor:
+        """Return the rest of this rank's epoch, int64 on the CPU, without moving on."""
+        return torch.cat(list(self.iter_indices()))
 
     def advance(self, num_rows: int) -> None:
         """Record that this rank, like every other, has consumed ``num_rows`` more rows.
@@ -185,8 +218,12 @@ class AbstractSampler(DistributedSampler[int], ABC):
     def describe(self, num_epochs: int = 1) -> SamplerDescription:
         """Draw the next ``num_epochs`` epochs and say what they hold: O(rows drawn) time; prints as a table."""
         check_int("num_epochs", num_epochs, minimum=1)
-        streams = [self._draw(epoch) for epoch in range(self.epoch, self.epoch + num_epochs)]
-        return describe_streams(streams, self.classes, self._rows, self.batch_size)
+        blocks = range(-(-self._total // self._block_rows))
+        streams = [
+            torch.cat([self._draw(epoch, block) for block in blocks])
+            for epoch in range(self.epoch, self.epoch + num_epochs)
+        ]
+        return describe_streams(streams, len(self.dataset), self.classes, self._rows, self.batch_size)  # type: ignore[arg-type]
 
     def as_batch_sampler(self) -> BatchSampler:
         """Return this sampler for ``DataLoader(batch_sampler=)``.
@@ -202,8 +239,8 @@ class AbstractSampler(DistributedSampler[int], ABC):
         return self.batch_size or 1
 
     @property
-    def _total(self) -> int:
-        return int(self._quotas.sum())
+    def _block_rows(self) -> int:
+        return max(1, _BLOCK_ROWS // self._batch) * self._batch
 
     def _ranks(self) -> tuple[int, int]:
         if self._replica is not None:
@@ -217,5 +254,5 @@ class AbstractSampler(DistributedSampler[int], ABC):
         return steps * self._batch + (0 if self.drop_last else -(-tail // self.num_replicas))
 
     def _fingerprint(self) -> str:
-        parts = (type(self).__name__, self._digest, self._quotas.tolist(), self.batch_size, self._settings)
+        parts = (type(self).__name__, self._digest, self._total, self.batch_size, self._settings)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

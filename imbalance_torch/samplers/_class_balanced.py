@@ -12,6 +12,8 @@ from imbalance_torch._random import generator_for
 from imbalance_torch.samplers._base import AbstractSampler
 from imbalance_torch.samplers._deck import deal_epoch, largest_remainder, mix_draws
 
+from imbalance_torch.samplers._labels import class_rows
+
 
 class ClassBalancedSampler(AbstractSampler):
     r"""Feed the classes in chosen shares, equal ones by default.
@@ -76,8 +78,15 @@ class ClassBalancedSampler(AbstractSampler):
         rank: int | None = None,
         drop_last: bool = False,
     ) -> None:
+        self.classes, self._counts, self._rows, digest = class_rows(labels)
         super().__init__(
-            labels, batch_size=batch_size, seed=seed, num_replicas=num_replicas, rank=rank, drop_last=drop_last
+            int(self._counts.sum()),
+            digest,
+            batch_size=batch_size,
+            seed=seed,
+            num_replicas=num_replicas,
+            rank=rank,
+            drop_last=drop_last,
         )
         shares = self._counts.double() ** check_number("power", power, minimum=0, maximum=1)
         if ratio is not None:
@@ -86,19 +95,22 @@ class ClassBalancedSampler(AbstractSampler):
             check_number("ratio", ratio, exclusive_minimum=0, maximum=1)
             shares = self._counts.double().clamp(min=ratio * int(self._counts.max()))
         total = len(self.dataset) if num_samples is None else check_int("num_samples", num_samples, minimum=1)  # type: ignore[arg-type]
-        self._quotas = largest_remainder(shares, total)
-        if not self._quotas.all():
-            starved = self.classes[int(self._quotas.argmin())]
+        self._total, self._shares = total, largest_remainder(shares, total)
+        if not self._shares.all():
+            starved = self.classes[int(self._shares.argmin())]
             raise ValueError(f"`num_samples` is too small: class {starved!r} gets no row, got num_samples={total}.")
         self.replacement = replacement
-        self._settings = (replacement,)
+        self._settings = (self._shares.tolist(), replacement)
 
-    def _draw(self, epoch: int) -> Tensor:
+    def _draw(self, epoch: int, block: int) -> Tensor:
+        return self._whole(epoch)[block * self._block_rows : (block + 1) * self._block_rows]
+
+    def _whole(self, epoch: int) -> Tensor:
         if not self.replacement:
-            return deal_epoch(self._rows, self._quotas, self.batch_size, seed=self.seed, epoch=epoch)
+            return deal_epoch(self._rows, self._shares, self.batch_size, seed=self.seed, epoch=epoch)
         generator = generator_for(self.seed, epoch)
         draws = [
             rows[torch.randint(len(rows), (quota,), generator=generator)].long()
-            for rows, quota in zip(self._rows, self._quotas.tolist(), strict=True)
+            for rows, quota in zip(self._rows, self._shares.tolist(), strict=True)
         ]
         return mix_draws(draws, self.batch_size, generator)

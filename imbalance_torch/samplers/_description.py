@@ -39,18 +39,23 @@ class SamplerDescription:
 
 
 def describe_streams(
-    streams: Sequence[Tensor], classes: Sequence[Any], rows: Sequence[Tensor], batch_size: int | None
+    streams: Sequence[Tensor],
+    num_rows: int,
+    classes: Sequence[Any],
+    rows: Sequence[Tensor],
+    batch_size: int | None,
 ) -> SamplerDescription:
-    """Count what the epochs ``streams`` hold, given the ``rows`` of each class."""
-    times_fed = torch.bincount(torch.cat(list(streams)), minlength=sum(map(len, rows)))
+    """Count what the epochs ``streams`` hold of ``num_rows`` rows, given those of each class, which may overlap."""
+    times_fed = torch.bincount(torch.cat(list(streams)), minlength=num_rows)
     coverage = {
         label: float((times_fed[members.long()] > 0).double().mean())
         for label, members in zip(classes, rows, strict=True)
     }
     per_batch = None
     if batch_size is not None:
-        minority = torch.ones(len(times_fed), dtype=torch.int64)
-        minority[max(rows, key=len).long()] = 0
+        minority = torch.zeros(len(times_fed), dtype=torch.int64)
+        for members in sorted(rows, key=len)[:-1]:
+            minority[members.long()] = 1
         per_batch = torch.stack(
             [batch.sum() for stream in streams for batch in torch.split(minority[stream], batch_size)]
         )

@@ -9,6 +9,7 @@ from torch import Tensor
 from imbalance_torch._checks import check_number
 from imbalance_torch.samplers._base import AbstractSampler
 from imbalance_torch.samplers._deck import deal_epoch
+from imbalance_torch.samplers._labels import class_rows
 
 
 class RotatingUnderSampler(AbstractSampler):
@@ -58,11 +59,21 @@ class RotatingUnderSampler(AbstractSampler):
         rank: int | None = None,
         drop_last: bool = False,
     ) -> None:
+        self.classes, self._counts, self._rows, digest = class_rows(labels)
         super().__init__(
-            labels, batch_size=batch_size, seed=seed, num_replicas=num_replicas, rank=rank, drop_last=drop_last
+            int(self._counts.sum()),
+            digest,
+            batch_size=batch_size,
+            seed=seed,
+            num_replicas=num_replicas,
+            rank=rank,
+            drop_last=drop_last,
         )
         check_number("ratio", ratio, exclusive_minimum=0, maximum=1)
-        self._quotas = self._counts.clamp(max=round(int(self._counts.min()) / ratio))
+        self._shares = self._counts.clamp(max=round(int(self._counts.min()) / ratio))
+        self._total = int(self._shares.sum())
+        self._settings = tuple(self._shares.tolist())
 
-    def _draw(self, epoch: int) -> Tensor:
-        return deal_epoch(self._rows, self._quotas, self.batch_size, seed=self.seed, epoch=epoch)
+    def _draw(self, epoch: int, block: int) -> Tensor:
+        stream = deal_epoch(self._rows, self._shares, self.batch_size, seed=self.seed, epoch=epoch)
+        return stream[block * self._block_rows : (block + 1) * self._block_rows]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from imbalance_torch._random import generator_for
 from imbalance_torch.samplers._base import AbstractSampler
+from imbalance_torch.samplers._labels import class_rows
 
 
 class ShuffledSampler(AbstractSampler):
@@ -42,10 +43,18 @@ class ShuffledSampler(AbstractSampler):
         rank: int | None = None,
         drop_last: bool = False,
     ) -> None:
+        self.classes, self._counts, self._rows, digest = class_rows(labels)
         super().__init__(
-            labels, batch_size=batch_size, seed=seed, num_replicas=num_replicas, rank=rank, drop_last=drop_last
+            int(self._counts.sum()),
+            digest,
+            batch_size=batch_size,
+            seed=seed,
+            num_replicas=num_replicas,
+            rank=rank,
+            drop_last=drop_last,
         )
-        self._quotas = self._counts
+        self._total, self._shares = len(self.dataset), self._counts  # type: ignore[arg-type]
 
-    def _draw(self, epoch: int) -> Tensor:
-        return torch.randperm(len(self.dataset), generator=generator_for(self.seed, epoch))  # type: ignore[arg-type]
+    def _draw(self, epoch: int, block: int) -> Tensor:
+        stream = torch.randperm(self._total, generator=generator_for(self.seed, epoch))
+        return stream[block * self._block_rows : (block + 1) * self._block_rows]

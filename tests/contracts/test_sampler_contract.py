@@ -13,6 +13,7 @@ from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, Tenso
 
 from imbalance_torch import samplers
 from imbalance_torch.samplers import make_loader
+from tests.contracts.sampler_cases import BUILDERS
 
 CLASSES = [value for name in samplers.__all__ if inspect.isclass(value := getattr(samplers, name))]
 LABELS = torch.tensor(([0] * 9 + [1] + [0] * 6 + [2] * 3) * 7)  # 105 + 7 + 21 rows
@@ -21,7 +22,8 @@ both_sizes = pytest.mark.parametrize("batch_size", [None, 8])
 
 
 def make(cls, batch_size=8, world=1, rank=0, labels=LABELS, **kwargs):
-    return cls(labels, batch_size=batch_size, num_replicas=world, rank=rank, **kwargs)
+    build = BUILDERS.get(cls.__name__, cls)
+    return build(labels, batch_size=batch_size, num_replicas=world, rank=rank, **kwargs)
 
 
 def loader_of(sampler, batch_size=8, **kwargs):
