@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from imbalance_torch._threads import in_threads
+from imbalance_torch.neighbors._expanded import left_factor, mask_columns, right_factor, smallest
 from imbalance_torch.neighbors._geometry import Geometry
+from imbalance_torch.neighbors._mutual import MutualCandidates
 from imbalance_torch.neighbors._tree import Tree, choose_tree
 
 _MARGIN = 3
 _CPU_BUDGET = 128 << 20
+_MUTUAL_ROWS = 4096
 _TILED_PAIRS, _TREE_ROWS = 1 << 27, 2048  # the least work for a thread; with less, operations use all cores
 
 
@@ -56,6 +59,9 @@ class Search:
         )
         if tree is not None:
             rows = self._shared_out(lambda part: self._by_tree(tree, part, k, result), rows, count, _TREE_ROWS)
+        elif self._is_mutual(count):
+            found = MutualCandidates(geometry, self._reference, count)
+            rows = self._shared_out(lambda part: self._check(geometry, part, *found.of(part), result), rows, count, 1)
         while len(rows):
             rows = self._pass(geometry, rows, count, result)
             if count == self._available:
@@ -102,16 +108,39 @@ class Search:
         """Write the nearest of ``rows`` among ``count`` candidates each, and return the rows that are not certain."""
         width = self._width(geometry)
         if width == len(self._reference) and geometry.dtype not in self._whole:
-            self._whole = {geometry.dtype: _right(geometry, self._reference)}
+            self._whole = {geometry.dtype: right_factor(geometry.project(self._reference)).T}
         whole = self._whole.get(geometry.dtype)
 
         def search(part: Tensor) -> Tensor:
             expanded, candidates = self._candidates(geometry, part, count, width, whole)
-            farthest = self._rank(part, candidates, result)
-            reach = geometry.reach(geometry.project(self._query[part]), farthest)
-            return part[expanded.amax(1) <= reach]
+            return self._check(geometry, part, expanded.amax(1), candidates, result)
 
         return self._shared_out(search, rows, count, _TILED_PAIRS // len(self._reference))
+
+    def _check(
+        self, geometry: Geometry, part: Tensor, beyond: Tensor, candidates: Tensor, result: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """Write the nearest of ``candidates``; return the rows for which one ``beyond`` can be nearer."""
+        farthest = self._rank(part, candidates, result)
+        return part[beyond <= geometry.reach(geometry.project(self._query[part]), farthest)]
+
+    def _is_mutual(self, count: int) -> bool:
+        """Return whether rows are searched among themselves, are many, and the budget holds what that takes.
+
+        Where no budget is stated, a copy of the reference does not count.
+        """
+        query, reference = self._query, self._reference
+        copy = reference.numel() * reference.element_size()
+        budget = _CPU_BUDGET + copy if self._stated is None else self._stated
+        needed = MutualCandidates.bytes_needed(len(reference), reference.shape[1], count, self._threads)
+        return (
+            self._masked is not None
+            and query.device.type == "cpu"
+            and (query.data_ptr(), query.shape, query.stride())
+            == (reference.data_ptr(), reference.shape, reference.stride())
+            and len(query) >= max(_MUTUAL_ROWS, 64 * count)
+            and needed <= budget
+        )
 
     def _by_tree(self, tree: Tree, part: Tensor, k: int, result: tuple[Tensor, Tensor]) -> Tensor:
         """Do the same with candidates of a tree: one more than asked for, to be certain, and the row itself."""
@@ -140,7 +169,7 @@ class Search:
         values = torch.full((len(rows), count), math.inf, dtype=geometry.dtype, device=rows.device)
         indices = torch.zeros(len(rows), count, dtype=torch.int64, device=rows.device)
         for first, block, tile in self._tiles(geometry, rows, width, whole):
-            found, columns = _smallest(tile, min(count, tile.shape[1]))
+            found, columns = smallest(tile, min(count, tile.shape[1]))
             columns += first
             if first:
                 found, order = torch.cat((values[block], found), 1).topk(count, largest=False, sorted=False)
@@ -164,16 +193,14 @@ class Search:
         height = math.ceil(len(rows) / math.ceil(len(rows) / height))
         memory = self._tile_memory(height * width, geometry.dtype)
         for first in range(0, total, width):
-            right = _right(geometry, self._reference[first : first + width]) if whole is None else whole
+            right = right_factor(geometry.project(self._reference[first : first + width])).T if whole is None else whole
             for start in range(0, len(rows), height):
                 part = rows[start : start + height]
-                query = geometry.project(self._query[part])
-                norm = query.square().sum(1, keepdim=True)
-                left = torch.cat((query, torch.ones_like(norm), norm), 1)
+                left = left_factor(geometry.project(self._query[part]))
                 tile = memory[: len(part) * right.shape[1]].view(len(part), -1)
                 torch.mm(left, right, out=tile)
                 if self._masked is not None:
-                    _mask(tile, self._masked[part] - first)
+                    mask_columns(tile, self._masked[part] - first)
                 yield first, slice(start, start + height), tile
 
     def _rank(self, rows: Tensor, candidates: Tensor, result: tuple[Tensor, Tensor]) -> Tensor:
@@ -202,49 +229,3 @@ def _tile_bytes(budget: int, columns: int, device: torch.device) -> int:
     if device.type != "cpu":
         return budget // 4
     return min(budget // 2, (8 << 20) * (1 if columns < 64 else 2 if columns < 200 else 4))
-
-
-def _right(geometry: Geometry, reference: Tensor) -> Tensor:
-    """Return the (d + 2, R) factor [-2 r, |r|^2, 1] of the expanded squared distances."""
-    reference = geometry.project(reference)
-    norm = reference.square().sum(1, keepdim=True)
-    return torch.cat((reference.mul_(-2), norm, torch.ones_like(norm)), 1).T
-
-
-def _mask(tile: Tensor, columns: Tensor) -> None:
-    """Set one column per row to infinity, where it lies inside the tile."""
-    inside = (columns >= 0) & (columns < tile.shape[1])
-    columns = columns.clamp(0, tile.shape[1] - 1).unsqueeze(1)
-    tile.scatter_(1, columns, torch.where(inside.unsqueeze(1), math.inf, tile.gather(1, columns)))
-
-
-def _group_size(width: int, count: int) -> int:
-    """Return the columns per minimum: as measured, torch selects ``count`` faster from 64 ``count`` or more.
-
-    Beyond 24 the minimum gets slower, and multiples of 12 are the fast ones.
-    """
-    size = width // (64 * count)
-    if size < 3:
-        return min(12, math.isqrt(width // count))
-    return size if size < 12 else min(24, size // 12 * 12)
-
-
-def _smallest(tile: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the ``count`` smallest entries of each row and their columns.
-
-    In two stages where rows are wide: the ``count`` smallest lie in the ``count`` groups of smallest minimum (and in
-    the columns that fill no group), and a minimum is several times cheaper than a selection.
-    """
-    width = tile.shape[1]
-    size = _group_size(width, count)
-    if size < 2:
-        values, columns = tile.topk(count, largest=False, sorted=False)
-        return values, columns
-    groups = width // size
-    grouped = tile[:, : size * groups].view(-1, size, groups)
-    chosen = grouped.amin(1).topk(count, largest=False, sorted=False).indices.unsqueeze(1)
-    kept = torch.cat((grouped.gather(2, chosen.expand(-1, size, -1)).flatten(1), tile[:, size * groups :]), 1)
-    values, order = kept.topk(count, largest=False, sorted=False)
-    inside = order < size * count
-    origin = order // count * groups + chosen.squeeze(1).gather(1, torch.where(inside, order % count, 0))
-    return values, torch.where(inside, origin, order - size * count + size * groups)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from imbalance_torch.neighbors import Neighbors, knn
+from imbalance_torch.neighbors import Neighbors, _mutual, _search, knn
 from imbalance_torch.neighbors._geometry import full_precision
 
 pytestmark = pytest.mark.filterwarnings("ignore:Column . of `reference` is .* times as wide")
@@ -150,6 +150,48 @@ def test_wide_reference_goes_through_both_selection_stages_and_merges(device):
     reference = normal(70_001, 3, device=device)  # three tiles, the last shorter
     query = reference[::7000] + 0.01
     assert_exact(query, reference, 5)
+
+
+@pytest.fixture
+def mutual(monkeypatch):
+    """Search rows among themselves the way that many rows are: several tiles and panels, the last of them short."""
+    used = []
+    build = _mutual.MutualCandidates.__init__
+    monkeypatch.setattr(_search, "_MUTUAL_ROWS", 128)
+    monkeypatch.setattr(_mutual, "_TILE", 256)
+    monkeypatch.setattr(_mutual, "_PANEL", 2)
+    monkeypatch.setattr(_mutual, "_PART", 48)
+    monkeypatch.setattr(_mutual.MutualCandidates, "__init__", lambda self, *args: used.append(1) or build(self, *args))
+    yield
+    assert used
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("trap", [*TRAPS, lambda x: x])
+def test_rows_among_themselves_are_exact(trap, dtype, mutual):
+    x = trap(normal(1237, 20, dtype=dtype))
+    assert_exact(x, x, 5, exclude_self=True)
+
+
+@pytest.mark.parametrize(("rows", "columns", "k"), [(512, 17, 1), (769, 40, 9), (640, 200, 5), (1281, 16, 16)])
+def test_shapes_of_rows_among_themselves(rows, columns, k, mutual):
+    x = normal(rows, columns)
+    assert_exact(x, x, k, exclude_self=True)
+    assert_exact(x[::2].repeat_interleave(2, 0).T.contiguous().T, x[::2].repeat_interleave(2, 0), k, exclude_self=True)
+
+
+def test_a_stated_budget_holds_for_rows_among_themselves(monkeypatch):
+    monkeypatch.setattr(_search, "MutualCandidates", None)  # a use would fail
+    monkeypatch.setattr(_search, "_MUTUAL_ROWS", 128)
+    x = normal(640, 20)
+    with pytest.raises(AttributeError):
+        knn(x, x, 5, exclude_self=True)
+    monkeypatch.setattr(_search, "MutualCandidates", _mutual.MutualCandidates)
+    need = _mutual.MutualCandidates.bytes_needed(640, 20, 8, torch.get_num_threads())
+    monkeypatch.setattr(_mutual.MutualCandidates, "__init__", None)
+    assert_exact(x, x, 5, exclude_self=True, memory_budget=need - 1)
+    with pytest.raises(TypeError):
+        knn(x, x, 5, exclude_self=True, memory_budget=need + 1000)
 
 
 def test_agrees_with_scikit_learn():
