@@ -14,7 +14,7 @@ from imbalance_torch.neighbors._geometry import Geometry
 
 _GROUP = 16  # rows per minimum
 _TILE = 1024  # rows on each side of a product: many enough for its speed, few enough to read it again from the cache
-_PART = 256  # rows that are selected for together, fewer where
+_PART = 1024  # rows that are selected for together, fewer where
 _NEAR_BYTES = 8 << 20  # do not hold the rows of their groups
 _PANEL = 8  # tiles between two selections
 

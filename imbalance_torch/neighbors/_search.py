@@ -18,7 +18,7 @@ from imbalance_torch.neighbors._tree import Tree, choose_tree
 
 _MARGIN = 3
 _CPU_BUDGET = 128 << 20
-_MUTUAL_ROWS = 4096
+_MUTUAL_ROWS = 8192
 _TILED_PAIRS, _TREE_ROWS = 1 << 27, 2048  # the least work for a thread; with less, operations use all cores
 
 

@@ -17,7 +17,7 @@ from imbalance_torch.neighbors._geometry import Geometry
 _SURE_COLUMNS = 6
 _SURE_COLUMNS_OF_FEW, _FEW_ROWS = 10, 1000
 _PROBED_COLUMNS = 15
-_PROBE_ROWS = 256
+_PROBE_ROWS, _PROBES = 128, 3
 _MIN_ROWS = 64
 _MIN_SHARED = 2048  # rows from which threads are worth their start
 
@@ -49,7 +49,7 @@ def choose_tree(
 ) -> Tree | None:
     """Return a tree where it is the faster way, else None; which one is taken does not change the result.
 
-    Up to 6 columns (10 for up to 1000 rows) a tree is. Up to 15 columns it depends on the data, and 256 rows are
+    Up to 6 columns (10 for up to 1000 rows) a tree is. Up to 15 columns it depends on the data, and 128 rows are
     searched both ways; beyond that, below 64 rows, on an accelerator and without scipy it is not. A stated budget
     must hold the tree.
     """
@@ -71,8 +71,9 @@ def choose_tree(
     tree = Tree(reference, geometry)
     probe = torch.arange(0, len(query), len(query) // _PROBE_ROWS)[:_PROBE_ROWS]
     by_tiles(probe[:1])  # which prepares the reference rows
-    by_tree = _seconds(lambda: tree.candidates(query[probe], 10))
-    return tree if by_tree < _seconds(lambda: by_tiles(probe)) else None
+    ways = (lambda: tree.candidates(query[probe], 10)), (lambda: by_tiles(probe))
+    by_tree, by_tile = (min(_seconds(way) for _ in range(_PROBES)) for way in ways)
+    return tree if by_tree < by_tile else None
 
 
 def _seconds(search: Callable[[], object]) -> float:
