@@ -19,6 +19,7 @@ from imbalance_torch.neighbors._tree import Tree, choose_tree
 _MARGIN = 3
 _CPU_BUDGET = 128 << 20
 _MUTUAL_ROWS = 8192
+_SAMPLED = 1024
 _TILED_PAIRS, _TREE_ROWS = 1 << 27, 2048  # the least work for a thread; with less, operations use all cores
 
 
@@ -45,13 +46,15 @@ class Search:
 
         A row is done when no reference row outside its candidates can be as near as its k-th. The rest are searched
         again in float64, then among distinct rows if some are equal, then with eight times as many candidates, in the
-        end with all of them.
+        end with all of them. Where many rows are equal, distinct rows come first.
         """
         rows = torch.arange(len(self._query), device=self._query.device)
         result = (
             torch.empty(len(rows), k, dtype=torch.float64, device=rows.device),
             torch.empty(len(rows), k, dtype=torch.int64, device=rows.device),
         )
+        if self._repeats() and not len(self._among_distinct(rows, result)):
+            return result
         count = min(k + _MARGIN, self._available)
         geometry = self._geometry
         tree = choose_tree(
@@ -72,6 +75,12 @@ class Search:
             geometry = replace(geometry, dtype=torch.float64)
         return result
 
+    def _repeats(self) -> bool:
+        """Return whether a tenth of a sample of the reference are repeated rows, by a projection."""
+        sample = self._reference[:: max(1, len(self._reference) // _SAMPLED)].double()
+        weights = torch.arange(1, sample.shape[1] + 1, dtype=torch.float64, device=sample.device).sqrt()
+        return len(torch.unique(sample @ weights)) < 0.9 * len(sample)
+
     def _among_distinct(self, rows: Tensor, result: tuple[Tensor, Tensor]) -> Tensor:
         """Finish ``rows`` by searching the distinct reference rows, where some are equal; return what is left.
 
@@ -88,11 +97,14 @@ class Search:
         starts = sizes.cumsum(0) - sizes
         by_first = members[starts].argsort()
         distinct, starts, sizes = distinct[by_first], starts[by_first], sizes[by_first]
+        queries, asked = torch.unique(self._query[rows], dim=0, return_inverse=True)
+        search = Search(queries, distinct, None, self._geometry, self._stated)
+        search._distinct = True
+        all_squared, all_found = search.nearest(min(k + 1, len(distinct)))
         step = torch.arange(k + 1, device=rows.device)
-        for part in torch.split(rows, max(1, self._budget // (64 * (k + 1) ** 2))):
-            search = Search(self._query[part], distinct, None, self._geometry, self._stated)
-            search._distinct = True
-            squared, found = search.nearest(min(k + 1, len(distinct)))
+        size = max(1, self._budget // (64 * (k + 1) ** 2))
+        for part, query in zip(torch.split(rows, size), torch.split(asked, size), strict=True):
+            squared, found = all_squared[query], all_found[query]
             places = starts[found].unsqueeze(2) + step
             candidates = members[places.clamp(max=len(members) - 1)].flatten(1)
             out = (step >= sizes[found].unsqueeze(2)).flatten(1)

@@ -158,6 +158,7 @@ def mutual(monkeypatch):
     used = []
     build = _mutual.MutualCandidates.__init__
     monkeypatch.setattr(_search, "_MUTUAL_ROWS", 128)
+    monkeypatch.setattr(_search.Search, "_repeats", lambda self: False)
     monkeypatch.setattr(_mutual, "_TILE", 256)
     monkeypatch.setattr(_mutual, "_PANEL", 2)
     monkeypatch.setattr(_mutual, "_PART", 48)
@@ -192,6 +193,13 @@ def test_a_stated_budget_holds_for_rows_among_themselves(monkeypatch):
     assert_exact(x, x, 5, exclude_self=True, memory_budget=need - 1)
     with pytest.raises(TypeError):
         knn(x, x, 5, exclude_self=True, memory_budget=need + 1000)
+
+
+@pytest.mark.parametrize(("columns", "values"), [(3, 2), (8, 2), (8, 3), (20, 2)])
+def test_many_equal_rows_are_exact(columns, values):
+    x = torch.randint(0, values, (2300, columns), generator=torch.Generator().manual_seed(0)).float()
+    assert_exact(x, x, 5, exclude_self=True)
+    assert_exact(x[::3] + 0.1, x, 7)
 
 
 def test_agrees_with_scikit_learn():
