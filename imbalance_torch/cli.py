@@ -114,7 +114,7 @@ def _parser() -> _Parser:
         default="cross_entropy",
         help="cross_entropy, class_weighted, focal, logit_adjusted, balanced_softmax, vs or poly1",
     )
-    train.add_argument("--sampler", default=None, help="balanced or rotating_undersampling")
+    train.add_argument("--sampler", default=None, help="balanced, rotating_undersampling, progressive or weighted")
     train.add_argument("--resampler", default=None, help="smote, borderline_smote, adasyn or random_oversampling")
     train.add_argument(
         "--threshold",

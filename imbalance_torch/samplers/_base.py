@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import operator
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DistributedSampler
@@ -18,6 +21,18 @@ from imbalance_torch.samplers._description import SamplerDescription, describe_s
 
 _STATE_VERSION = 1
 _BLOCK_ROWS = 1 << 16
+_LIST_ROWS = 1 << 12
+
+
+class _Running(NamedTuple):
+    """An iterator that carries the place: how far its list has been read is how far the epoch has come."""
+
+    rows: Iterator[int]
+    epoch: int
+    start: int
+    taken: int
+    """Rows of this rank when the list will have been read."""
+    end: int
 
 
 class AbstractSampler(DistributedSampler[int], ABC):
@@ -25,8 +40,9 @@ class AbstractSampler(DistributedSampler[int], ABC):
 
     The stream of an epoch depends on (seed, epoch) only and is the same on all ranks. It is dealt out by batch: rank
     r of W owns batches r, r + W, r + 2W, ...; with ``batch_size=None`` it owns rows r, r + W, ..., which suits any
-    batch size of the loader. What is left for the last step is split evenly; up to W - 1 rows from the beginning of
-    the epoch fill it up, or, with ``drop_last``, the incomplete step is left out.
+    batch size of the loader. What is left for the last step is split evenly; up to W - 1 rows (batches, where they
+    must stay whole) from the beginning of the epoch fill it up, or, with ``drop_last``, the incomplete step is left
+    out.
 
     The stream is drawn in blocks of about 65,536 rows (whole batches), when they are asked for: the first index comes
     after one block. A subclass sets ``_total`` and ``_shares`` and draws one block in ``_draw``; whatever else decides
@@ -46,12 +62,16 @@ class AbstractSampler(DistributedSampler[int], ABC):
     """Whether every epoch feeds exactly ``effective_prior``; otherwise it does in expectation."""
     small_state: ClassVar[bool] = True
     """Whether the state takes less than 1 KB whatever the number of rows."""
+    mixed_batches: ClassVar[bool] = False
+    """Whether each full batch holds the class shares as evenly as rounding permits."""
+    whole_batches: ClassVar[bool] = False
+    """Whether what is left for the last step is shared out, and filled up, by whole batches instead of rows."""
     bytes_per_row: ClassVar[int] = 4
     """Memory kept for each row beyond the labels, below 2^31 rows."""
 
     classes: tuple[Any, ...]
     """The classes in sorted order, which is the order of every per-class result; empty where no labels are given."""
-    _rows: tuple[Tensor, ...]
+    _rows: Sequence[Tensor]
     """The rows of each class, for the description."""
     _total: int
     """Rows that all ranks together have in an epoch, the same in every epoch."""
@@ -59,6 +79,8 @@ class AbstractSampler(DistributedSampler[int], ABC):
     """What each class has of an epoch, up to a factor, in the order of ``classes``."""
     _settings: tuple[Any, ...] = ()
     """What decides the stream beside the data, the number of rows, the batch size and the seed."""
+    _reached: tuple[int, int, int]
+    _running: _Running | None
 
     def __init__(
         self,
@@ -82,7 +104,25 @@ class AbstractSampler(DistributedSampler[int], ABC):
         if num_replicas is not None and not 0 <= check_int("rank", rank) < check_int("num_replicas", num_replicas):
             raise ValueError(f"`rank` must be in [0, num_replicas), got rank={rank}, num_replicas={num_replicas}.")
         self._replica = None if num_replicas is None or rank is None else (num_replicas, rank)
-        self._place = (0, 0, 0)  # epoch, rows of it that all ranks had consumed at the restart, rows of this rank since
+        self._place = (0, 0, 0)
+
+    @property
+    def _place(self) -> tuple[int, int, int]:
+        """Epoch, rows of it that all ranks had consumed at the restart, rows of this rank since."""
+        if self._running is not None:
+            rows, epoch, start, taken, end = self._running
+            taken -= operator.length_hint(rows)
+            place = (epoch, start, taken) if taken < end else (epoch + 1, 0, 0)
+            if place != self._reached:
+                self._reached = place
+        return self._reached
+
+    @_place.setter
+    def _place(self, place: tuple[int, int, int]) -> None:
+        self._reached, self._running = place, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_reached": self._place, "_running": None}
 
     @abstractmethod
     def _draw(self, epoch: int, block: int) -> Tensor:
@@ -125,13 +165,26 @@ class AbstractSampler(DistributedSampler[int], ABC):
         return self.num_samples
 
     def __iter__(self) -> Iterator[int]:
-        epoch, start, taken = place = self._place
+        caller = sys._getframe(1)
+        loader = caller.f_locals.get("loader") if caller.f_globals.get("__name__", "").startswith("torch") else None
+        return chain.from_iterable(self._lists(as_batches=getattr(loader, "batch_sampler", None) is self))
+
+    def _lists(self, *, as_batches: bool) -> Iterator[Iterator[int]]:
+        if as_batches:
+            raise TypeError(
+                f"`batch_sampler` must yield batches, got {type(self).__name__}, which yields single rows. "
+                "Pass `sampler=` and the same `batch_size`, or `batch_sampler=sampler.as_batch_sampler()`."
+            )
+        epoch, start, taken = self._place
         end = self._rows_per_rank(self._total - start)
-        for row in chain.from_iterable(part.tolist() for part in self.iter_indices()):
-            taken += 1
-            if self._place is place:  # otherwise set_epoch or another iterator has taken over
-                place = self._place = (epoch, start, taken) if taken < end else (epoch + 1, 0, 0)
-            yield row
+        running = self._running
+        for part in self.iter_indices():
+            for rows in torch.split(part, _LIST_ROWS):
+                taken += len(rows)
+                iterator = iter(rows.numpy().tolist())
+                if self._running is running:  # otherwise set_epoch or another iterator has taken over
+                    running = self._running = _Running(iterator, epoch, start, taken, end)
+                yield iterator
 
     def iter_indices(self) -> Iterator[Tensor]:
         """Yield the rest of this rank's epoch in parts, int64 on the CPU, without moving on."""
@@ -145,21 +198,21 @@ class AbstractSampler(DistributedSampler[int], ABC):
             )
         steps_done = min(taken // batch, (self._total - start) // step)
         position, skip = start + steps_done * step, taken - steps_done * batch
-        left = torch.empty(0, dtype=torch.int64)
+        left = np.empty(0, dtype=np.int64)  # copied by NumPy: torch would wake its threads for each block
         while position < self._total:
             block, offset = divmod(position, self._block_rows)
-            rows = torch.cat((left, self._draw(epoch, block)[offset:]))
+            rows = np.concatenate((left, self._draw(epoch, block)[offset:].numpy()))
             position = min((block + 1) * self._block_rows, self._total)
-            whole, left = torch.split(rows, [len(rows) // step * step, len(rows) % step])
-            part = whole.view(-1, ranks, batch)[:, rank].flatten()[skip:]
+            whole, left = np.split(rows, [len(rows) // step * step])
+            part = whole.reshape(-1, ranks, batch)[:, rank].reshape(-1)[skip:]
             skip = max(0, skip - len(whole) // ranks)
             if len(part):
-                yield part
+                yield torch.from_numpy(part)
         if len(left) and not self.drop_last:
-            share = -(-len(left) // ranks)
+            share = self._share_of_rest(len(left))
             beginning = self._draw(epoch, 0)
             padding = beginning[torch.arange(share * ranks - len(left)) % len(beginning)]
-            yield torch.cat([left, padding])[rank * share : (rank + 1) * share][skip:]
+            yield torch.cat([torch.from_numpy(left), padding])[rank * share : (rank + 1) * share][skip:]
 
     def indices(self) -> Tensor:
         """Return the rest of this rank's epoch, int64 on the CPU, without moving on."""
@@ -217,13 +270,13 @@ class AbstractSampler(DistributedSampler[int], ABC):
 
     def describe(self, num_epochs: int = 1) -> SamplerDescription:
         """Draw the next ``num_epochs`` epochs and say what they hold: O(rows drawn) time; prints as a table."""
-        check_int("num_epochs", num_epochs, minimum=1)
-        blocks = range(-(-self._total // self._block_rows))
-        streams = [
-            torch.cat([self._draw(epoch, block) for block in blocks])
-            for epoch in range(self.epoch, self.epoch + num_epochs)
-        ]
+        streams = self._epochs(num_epochs)
         return describe_streams(streams, len(self.dataset), self.classes, self._rows, self.batch_size)  # type: ignore[arg-type]
+
+    def _epochs(self, number: int) -> list[Tensor]:
+        epochs = range(self.epoch, self.epoch + check_int("num_epochs", number, minimum=1))
+        blocks = range(-(-self._total // self._block_rows))
+        return [torch.cat([self._draw(epoch, block) for block in blocks]) for epoch in epochs]
 
     def as_batch_sampler(self) -> BatchSampler:
         """Return this sampler for ``DataLoader(batch_sampler=)``.
@@ -251,7 +304,11 @@ class AbstractSampler(DistributedSampler[int], ABC):
 
     def _rows_per_rank(self, rows: int) -> int:
         steps, tail = divmod(rows, self._batch * self.num_replicas)
-        return steps * self._batch + (0 if self.drop_last else -(-tail // self.num_replicas))
+        return steps * self._batch + (0 if self.drop_last else self._share_of_rest(tail))
+
+    def _share_of_rest(self, rows: int) -> int:
+        unit = self._batch if self.whole_batches else 1
+        return -(-rows // (unit * self.num_replicas)) * unit
 
     def _fingerprint(self) -> str:
         parts = (type(self).__name__, self._digest, self._total, self.batch_size, self._settings)

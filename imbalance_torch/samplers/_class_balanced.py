@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
-from imbalance_torch._checks import check_int, check_number
-from imbalance_torch._random import generator_for
+from imbalance_torch._checks import check_number
 from imbalance_torch.samplers._base import AbstractSampler
-from imbalance_torch.samplers._deck import deal_epoch, largest_remainder, mix_draws
-
+from imbalance_torch.samplers._deck import Decks, quotas_for
 from imbalance_torch.samplers._labels import class_rows
+from imbalance_torch.samplers._mixing import deal_block
 
 
 class ClassBalancedSampler(AbstractSampler):
@@ -45,8 +43,9 @@ class ClassBalancedSampler(AbstractSampler):
             every class.
 
     Notes:
-        Beyond the labels it holds 4 bytes per row (8 from 2^31 rows); an epoch takes O(rows drawn + rows of the
-        classes drawn from). Any number of rows: the class is settled first, then the row within it.
+        Beyond the labels it holds 4 bytes per row (8 from 2^31 rows). Any number of rows: the class is settled first,
+        then the row within it. Any part of an epoch is drawn in O(rows of the part + C), whatever N is; classes of more
+        than 256 rows are shuffled by keyed pseudo-random permutations, which need no memory.
         Probabilities learned from these batches are those of ``effective_prior``, not of the data; undo it with
         :func:`imbalance_torch.adjust_logits`.
         NOTE[DIFF] ``torch.utils.data.WeightedRandomSampler`` meets the shares in expectation only, refuses more than
@@ -64,6 +63,9 @@ class ClassBalancedSampler(AbstractSampler):
         [2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
     """
 
+    mixed_batches: ClassVar[bool] = True
+    _rows: Decks
+
     def __init__(
         self,
         labels: Any,
@@ -78,9 +80,9 @@ class ClassBalancedSampler(AbstractSampler):
         rank: int | None = None,
         drop_last: bool = False,
     ) -> None:
-        self.classes, self._counts, self._rows, digest = class_rows(labels)
+        self.classes, counts, self._rows, digest = class_rows(labels)
         super().__init__(
-            int(self._counts.sum()),
+            int(counts.sum()),
             digest,
             batch_size=batch_size,
             seed=seed,
@@ -88,29 +90,26 @@ class ClassBalancedSampler(AbstractSampler):
             rank=rank,
             drop_last=drop_last,
         )
-        shares = self._counts.double() ** check_number("power", power, minimum=0, maximum=1)
+        shares = counts.double() ** check_number("power", power, minimum=0, maximum=1)
         if ratio is not None:
             if power:
                 raise ValueError(f"Pass `power` or `ratio`, got power={power!r} and ratio={ratio!r}.")
             check_number("ratio", ratio, exclusive_minimum=0, maximum=1)
-            shares = self._counts.double().clamp(min=ratio * int(self._counts.max()))
-        total = len(self.dataset) if num_samples is None else check_int("num_samples", num_samples, minimum=1)  # type: ignore[arg-type]
-        self._total, self._shares = total, largest_remainder(shares, total)
-        if not self._shares.all():
-            starved = self.classes[int(self._shares.argmin())]
-            raise ValueError(f"`num_samples` is too small: class {starved!r} gets no row, got num_samples={total}.")
+            shares = counts.double().clamp(min=ratio * int(counts.max()))
+        rows = int(counts.sum()) if num_samples is None else num_samples
+        self._shares = quotas_for(shares, self.classes, rows)
+        self._total = int(self._shares.sum())
         self.replacement = replacement
         self._settings = (self._shares.tolist(), replacement)
 
     def _draw(self, epoch: int, block: int) -> Tensor:
-        return self._whole(epoch)[block * self._block_rows : (block + 1) * self._block_rows]
-
-    def _whole(self, epoch: int) -> Tensor:
-        if not self.replacement:
-            return deal_epoch(self._rows, self._shares, self.batch_size, seed=self.seed, epoch=epoch)
-        generator = generator_for(self.seed, epoch)
-        draws = [
-            rows[torch.randint(len(rows), (quota,), generator=generator)].long()
-            for rows, quota in zip(self._rows, self._shares.tolist(), strict=True)
-        ]
-        return mix_draws(draws, self.batch_size, generator)
+        return deal_block(
+            self._rows,
+            self._shares,
+            None if self.replacement else epoch * self._shares,
+            batch_size=self.batch_size,
+            block_rows=self._block_rows,
+            block=block,
+            seed=self.seed,
+            epoch=epoch,
+        )

@@ -1,13 +1,69 @@
-"""Which rows an epoch feeds and in which order: decks of cards, one per class, dealt into evenly mixed batches."""
+"""Decks of cards, one for each class, from which any run of cards can be dealt without dealing those before it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from imbalance_torch._random import generator_for
+from imbalance_torch._checks import check_int
+from imbalance_torch._random import mix
+from imbalance_torch.samplers._permutation import Array, random_bits, shuffled
+
+
+class Decks(Sequence[Tensor]):
+    """The rows of each class; as a deck, a class is its rows shuffled, shuffled again, and so on without end.
+
+    Args:
+        order: all rows, sorted by class; the only memory kept.
+        counts: rows of each class, int64.
+    """
+
+    def __init__(self, order: Tensor, counts: Tensor) -> None:
+        self.order, self.counts = order, counts
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Tensor]: ...
+    def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
+        return torch.split(self.order, self.counts.tolist())[index]  # type: ignore[return-value]
+
+    def deal(self, starts: Array, numbers: Array, seed: int) -> Array:
+        """Deal ``numbers`` cards from place ``starts`` of each deck: rows, int64, class by class."""
+        counts = self.counts.numpy()
+        first, last = starts // counts, (starts + numbers - 1) // counts
+        passes = np.where(numbers, last - first + 1, 0)
+        owner = np.repeat(np.arange(len(counts)), passes)
+        number = _count_up(first, passes)
+        sizes = counts[owner]
+        begin = np.maximum(starts[owner] - number * sizes, 0)
+        lengths = np.minimum((starts + numbers)[owner] - number * sizes, sizes) - begin
+        keys = random_bits(random_bits(np.array([mix(seed, 1)], dtype=np.uint64), owner), number)
+        return self._rows_at(numbers, shuffled(_count_up(begin, lengths), sizes, keys, lengths))
+
+    def draw(self, numbers: Array, key: int) -> Array:
+        """Draw ``numbers`` rows of each class with replacement: rows, int64, class by class."""
+        uniform = (random_bits(np.array([key], dtype=np.uint64), np.arange(numbers.sum())) >> np.uint64(11)) * 2.0**-53
+        return self._rows_at(numbers, (uniform * np.repeat(self.counts.numpy(), numbers)).astype(np.int64))
+
+    def _rows_at(self, numbers: Array, cards: Array) -> Array:
+        counts = self.counts.numpy()
+        cards += np.repeat(np.cumsum(counts) - counts, numbers)
+        return self.order.numpy().take(cards).astype(np.int64)
+
+
+def _count_up(starts: Array, lengths: Array) -> Array:
+    """Return start, start + 1, ..., start + length - 1 for each pair."""
+    numbers = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    numbers += np.arange(len(numbers))
+    return numbers
 
 
 def largest_remainder(shares: Tensor, total: int) -> Tensor:
@@ -24,54 +80,10 @@ def largest_remainder(shares: Tensor, total: int) -> Tensor:
     return quotas
 
 
-def deal(rows: Tensor, start: int, num_rows: int, *, key: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Deal ``num_rows`` cards from place ``start`` of an endless deck: ``rows`` shuffled, shuffled again, and so on.
-
-    The first and the last shuffle touch the neighbouring epochs, so they depend on ``key`` alone; those in between
-    belong to this epoch and come from ``generator``.
-    """
-    size = len(rows)
-    first, last = start // size, (start + num_rows - 1) // size
-    shuffles = [torch.randperm(size, generator=generator_for(*key, first))]
-    if last > first:
-        between = torch.rand(last - first - 1, size, dtype=torch.float64, generator=generator).argsort(1)
-        shuffles += [between.flatten(), torch.randperm(size, generator=generator_for(*key, last))]
-    skipped = start - first * size
-    return rows[torch.cat(shuffles)[skipped : skipped + num_rows]].long()
-
-
-def mix_classes(quotas: Tensor, batch_size: int | None, generator: torch.Generator) -> Tensor:
-    """Return the class of every row of an epoch: ``quotas`` in random order, the same in each batch up to rounding.
-
-    The K full batches are the columns of the class-sorted epoch written row by row into a matrix of K columns: each
-    column then holds floor or ceil of (class rows / K). The rows of the shorter last batch are taken out before, at
-    even distances.
-    """
-    classes = torch.arange(len(quotas), dtype=torch.int32).repeat_interleave(quotas)
-    total = len(classes)
-    if batch_size is None:
-        return classes[torch.randperm(total, generator=generator)]
-    batches, tail = divmod(total, batch_size)
-    in_tail = torch.zeros(total, dtype=torch.bool)
-    in_tail[(2 * torch.arange(tail) + 1) * total // (2 * max(tail, 1))] = True
-    full = classes[~in_tail].view(batch_size, batches).t()[torch.randperm(batches, generator=generator)]
-    within = torch.rand(batches, batch_size, dtype=torch.float64, generator=generator).argsort(1)
-    return torch.cat([full.gather(1, within).flatten(), classes[in_tail][torch.randperm(tail, generator=generator)]])
-
-
-def mix_draws(draws: Sequence[Tensor], batch_size: int | None, generator: torch.Generator) -> Tensor:
-    """Merge the rows that each class feeds into one stream; the order within a class is kept."""
-    quotas = torch.tensor([len(rows) for rows in draws])
-    stream = torch.empty(int(quotas.sum()), dtype=torch.int64)
-    stream[mix_classes(quotas, batch_size, generator).argsort(stable=True)] = torch.cat(list(draws))
-    return stream
-
-
-def deal_epoch(rows: Sequence[Tensor], quotas: Tensor, batch_size: int | None, *, seed: int, epoch: int) -> Tensor:
-    """Return the rows of one epoch: each class goes on dealing its deck where the epoch before stopped."""
-    generator = generator_for(seed, epoch)
-    draws = [
-        deal(members, epoch * quota, quota, key=(seed, index), generator=generator)
-        for index, (members, quota) in enumerate(zip(rows, quotas.tolist(), strict=True))
-    ]
-    return mix_draws(draws, batch_size, generator)
+def quotas_for(shares: Tensor, classes: Sequence[Any], num_samples: int) -> Tensor:
+    """Return the rows of each class in an epoch of ``num_samples`` rows, int64, at least one of each class."""
+    quotas = largest_remainder(shares, check_int("num_samples", num_samples, minimum=1))
+    if not quotas.all():
+        starved = classes[int(quotas.argmin())]
+        raise ValueError(f"`num_samples` is too small: class {starved!r} gets no row, got num_samples={num_samples}.")
+    return quotas

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
+from imbalance_torch.samplers._deck import Decks
+
 
 def labels_of(dataset: Any) -> NDArray[Any]:
     """Return the labels that a dataset already holds, without reading one of its samples.
 
-    Understood are label arrays themselves (tensor, NumPy array, pandas Series, list), ``TensorDataset`` (its last
-    tensor), ``Subset``, ``ConcatDataset``, and objects with an attribute ``targets`` or ``labels``.
+    Understood are label arrays themselves (tensor, NumPy array, pandas or polars Series, list), ``TensorDataset`` (its
+    last tensor), ``Subset``, ``ConcatDataset``, objects with an attribute ``targets`` or ``labels``, image folders
+    (``samples`` of path and label), and Hugging Face datasets with a column ``label`` or ``labels``, the only one read.
 
     Args:
         dataset: one of the above, nested as you like; N labels.
@@ -48,6 +51,13 @@ def labels_of(dataset: Any) -> NDArray[Any]:
     for name in ("targets", "labels"):
         if (found := getattr(dataset, name, None)) is not None:
             return _label_array(found)
+    if isinstance(samples := getattr(dataset, "samples", None), list):
+        return _label_array([label for _, label in samples])
+    if isinstance(columns := getattr(dataset, "column_names", None), list) and hasattr(dataset, "__getitem__"):
+        for name in ("label", "labels"):
+            if name in columns:
+                return _label_array(dataset[name][:])
+        raise TypeError(f"The dataset has no column 'label' or 'labels' among {columns}. Pass `dataset[column][:]`.")
     raise TypeError(
         f"Cannot tell the labels of a {type(dataset).__name__} without reading its samples. "
         "Pass the labels themselves: a 1-D tensor, array, Series or list, one label per row."
@@ -57,9 +67,12 @@ def labels_of(dataset: Any) -> NDArray[Any]:
 def _label_array(values: Any) -> NDArray[Any]:
     array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if array.ndim != 1:
-        raise ValueError(f"`labels` must have shape (N,), got labels.shape={array.shape}.")
-    if array.dtype == object and all(isinstance(value, str) for value in array):
-        array = array.astype(np.str_)
+        hint = " Pass one column of the table." if hasattr(values, "columns") else ""
+        raise ValueError(f"`labels` must have shape (N,), got labels.shape={array.shape}.{hint}")
+    if array.dtype == object:
+        for kind, dtype in ((str, np.str_), (bool, np.bool_), (int, np.int64)):
+            if all(isinstance(value, kind) for value in array):
+                return array.astype(dtype)
     if array.dtype.kind not in "iubUST" and len(array):
         raise TypeError(
             f"`labels` must be integers, booleans or strings without gaps, got labels.dtype={array.dtype}. "
@@ -73,21 +86,32 @@ class ClassRows(NamedTuple):
 
     classes: tuple[Any, ...]
     counts: Tensor
-    rows: tuple[Tensor, ...]
+    rows: Decks
     digest: str
 
 
 def class_rows(labels: Any) -> ClassRows:
-    """Sort the row numbers by class, once: O(N log N) time, 4 bytes per row below 2^31 rows, else 8."""
+    """Sort the row numbers by class, once: O(N) time for integers of a small range; 4 bytes a row below 2^31 rows."""
     array = labels_of(labels)
     if not len(array):
         raise ValueError("`labels` must have at least one row, got len(labels)=0.")
-    order = array.argsort(kind="stable")
-    ordered = array[order]
+    keys = _narrow(array)
+    order = keys.argsort(kind="stable")
+    ordered = keys[order]
     starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
     counts = np.diff(starts, append=len(array))
     rows = torch.from_numpy(order.astype(np.int32 if len(array) < 2**31 else np.int64, copy=False))
-    classes = tuple(ordered[starts].tolist())
+    classes = tuple(array[order[starts]].tolist())
     digest = hashlib.sha256(repr((classes, counts.tolist())).encode())
     digest.update(rows.numpy().data)
-    return ClassRows(classes, torch.from_numpy(counts), torch.split(rows, counts.tolist()), digest.hexdigest())
+    decks = Decks(rows, torch.from_numpy(counts))
+    return ClassRows(classes, decks.counts, decks, digest.hexdigest())
+
+
+def _narrow(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return labels of 8 or 16 bits in the same order where that is possible: NumPy sorts them by radix."""
+    span = int(labels.max()) - int(labels.min()) if labels.dtype.kind in "iu" else 1 << 16
+    if span >= 1 << 16:
+        return labels
+    above: NDArray[Any] = np.subtract(labels, labels.min()).view(f"u{labels.itemsize}")
+    return above.astype(np.uint8 if span < 1 << 8 else np.uint16)

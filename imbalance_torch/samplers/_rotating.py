@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from imbalance_torch._checks import check_number
 from imbalance_torch.samplers._base import AbstractSampler
-from imbalance_torch.samplers._deck import deal_epoch
+from imbalance_torch.samplers._deck import Decks
 from imbalance_torch.samplers._labels import class_rows
+from imbalance_torch.samplers._mixing import deal_block
 
 
 class RotatingUnderSampler(AbstractSampler):
@@ -37,8 +38,8 @@ class RotatingUnderSampler(AbstractSampler):
         ValueError: no labels, or a value out of range.
 
     Notes:
-        Beyond the labels it holds 4 bytes per row (8 from 2^31 rows); an epoch takes O(N) time for shuffling the
-        decks. Probabilities learned from these batches are those of ``effective_prior``, not of the data.
+        Beyond the labels it holds 4 bytes per row (8 from 2^31 rows); an epoch takes O(rows drawn) time, whatever N
+        is. Probabilities learned from these batches are those of ``effective_prior``, not of the data.
         NOTE[DIFF] ``imblearn.under_sampling.RandomUnderSampler`` picks one subset and drops the other rows for good.
 
     Example:
@@ -47,6 +48,9 @@ class RotatingUnderSampler(AbstractSampler):
         >>> [len(rows) for rows in epochs], sorted(sum(epochs, []))
         ([5, 5, 5], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12, 12])
     """
+
+    mixed_batches: ClassVar[bool] = True
+    _rows: Decks
 
     def __init__(
         self,
@@ -59,9 +63,9 @@ class RotatingUnderSampler(AbstractSampler):
         rank: int | None = None,
         drop_last: bool = False,
     ) -> None:
-        self.classes, self._counts, self._rows, digest = class_rows(labels)
+        self.classes, counts, self._rows, digest = class_rows(labels)
         super().__init__(
-            int(self._counts.sum()),
+            int(counts.sum()),
             digest,
             batch_size=batch_size,
             seed=seed,
@@ -70,10 +74,18 @@ class RotatingUnderSampler(AbstractSampler):
             drop_last=drop_last,
         )
         check_number("ratio", ratio, exclusive_minimum=0, maximum=1)
-        self._shares = self._counts.clamp(max=round(int(self._counts.min()) / ratio))
+        self._shares = counts.clamp(max=round(int(counts.min()) / ratio))
         self._total = int(self._shares.sum())
         self._settings = tuple(self._shares.tolist())
 
     def _draw(self, epoch: int, block: int) -> Tensor:
-        stream = deal_epoch(self._rows, self._shares, self.batch_size, seed=self.seed, epoch=epoch)
-        return stream[block * self._block_rows : (block + 1) * self._block_rows]
+        return deal_block(
+            self._rows,
+            self._shares,
+            epoch * self._shares,
+            batch_size=self.batch_size,
+            block_rows=self._block_rows,
+            block=block,
+            seed=self.seed,
+            epoch=epoch,
+        )

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imbalance_torch._random import generator_for
 from imbalance_torch.samplers._base import AbstractSampler
 from imbalance_torch.samplers._labels import class_rows
+from imbalance_torch.samplers._permutation import Permutation
 
 
 class ShuffledSampler(AbstractSampler):
@@ -43,9 +43,9 @@ class ShuffledSampler(AbstractSampler):
         rank: int | None = None,
         drop_last: bool = False,
     ) -> None:
-        self.classes, self._counts, self._rows, digest = class_rows(labels)
+        self.classes, counts, self._rows, digest = class_rows(labels)
         super().__init__(
-            int(self._counts.sum()),
+            int(counts.sum()),
             digest,
             batch_size=batch_size,
             seed=seed,
@@ -53,8 +53,9 @@ class ShuffledSampler(AbstractSampler):
             rank=rank,
             drop_last=drop_last,
         )
-        self._total, self._shares = len(self.dataset), self._counts  # type: ignore[arg-type]
+        self._total, self._shares = len(self.dataset), counts  # type: ignore[arg-type]
 
     def _draw(self, epoch: int, block: int) -> Tensor:
-        stream = torch.randperm(self._total, generator=generator_for(self.seed, epoch))
-        return stream[block * self._block_rows : (block + 1) * self._block_rows]
+        start = block * self._block_rows
+        places = torch.arange(start, min(start + self._block_rows, self._total))
+        return Permutation(self._total, self.seed, epoch)(places)

@@ -3,6 +3,7 @@
 from imbalance_torch.training._callbacks import NonFiniteLossError, RandomState, StepProgress, StopOnNonFiniteLoss
 from imbalance_torch.training._classifier import ImbalancedClassifier
 from imbalance_torch.training._datamodule import TabularDataModule
+from imbalance_torch.training._elastic import ElasticResume
 from imbalance_torch.training._fitting import Settings, fit
 from imbalance_torch.training._model import TabularModel
 from imbalance_torch.training._registry import LOSSES, NETWORKS, RECIPES, RESAMPLERS, SAMPLERS, Technique
@@ -15,6 +16,7 @@ __all__ = [
     "RESAMPLERS",
     "SAMPLERS",
     "DataOptions",
+    "ElasticResume",
     "ImbalancedClassifier",
     "NonFiniteLossError",
     "RandomState",

@@ -25,10 +25,11 @@ from torchmetrics.classification import (
 from imbalance_torch._checks import check_choice, check_int
 from imbalance_torch._random import generator_for, seed_from
 from imbalance_torch.class_stats import class_counts as count_classes
+from imbalance_torch.losses import AsymmetricLoss
 from imbalance_torch.priors import init_prior_bias_
 from imbalance_torch.resampling import BatchOversampler
 from imbalance_torch.samplers import labels_of
-from imbalance_torch.training._posterior import initial_prior, log_posterior
+from imbalance_torch.training._posterior import initial_prior, log_posterior, overcorrected
 
 Task = Literal["binary", "multiclass", "multilabel"]
 _UNIFORM = (RandomSampler, SequentialSampler, DistributedSampler)
@@ -188,17 +189,18 @@ class ImbalancedClassifier(L.LightningModule):
             return
         prior = counts.to(self.prior) / counts.sum(-1, keepdim=True).to(self.prior)
         fed = _fed_shares(loader)
-        train_prior = prior if fed is None else fed.to(prior)
-        if self.resampler is not None:
-            train_prior = self.resampler.effective_prior(train_prior).to(prior)
-        self.prior, self.train_prior = prior, train_prior
+        self.prior = prior
+        self._follow(prior if fed is None else fed)
         if untrained:
             self._start_bias()
 
     def on_train_epoch_start(self) -> None:
-        """Tell a loss with a schedule, such as `DeferredReweighting`, which epoch begins."""
+        """Tell a loss with a schedule which epoch begins, and follow a sampler whose class shares move."""
         if hasattr(self.loss, "set_epoch"):
             self.loss.set_epoch(self.current_epoch)  # type: ignore[operator]
+        feeder = _feeder(self.trainer.train_dataloader)
+        if feeder is not None and not self.prior.isnan().any():
+            self._follow(feeder.effective_prior)
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """Return the class shares: part of ``state_dict``, but never cast or moved."""
@@ -235,6 +237,12 @@ class ImbalancedClassifier(L.LightningModule):
         metrics.update(probabilities, y.long())
         self.log_dict(metrics, prog_bar=True, on_step=False, on_epoch=True)
 
+    def _follow(self, fed: Tensor) -> None:
+        pairs = self.task == "multilabel" and fed.ndim == 1  # the frequency of each label
+        self.train_prior = (torch.stack([1 - fed, fed], dim=1) if pairs else fed).to(self.prior)
+        if self.resampler is not None:
+            self.train_prior = self.resampler.effective_prior(self.train_prior).to(self.prior)
+
     def _start_bias(self) -> None:
         head = getattr(self.network, "head", None)
         if not isinstance(head, _HEADS):
@@ -250,7 +258,24 @@ class ImbalancedClassifier(L.LightningModule):
                 stacklevel=1,
             )
         else:
+            self._warn_of_double_correction(shares)
             init_prior_bias_(head, shares)
+
+    def _warn_of_double_correction(self, shares: Tensor) -> None:
+        found = overcorrected(self.prior, self.train_prior, shares)
+        if found is None or isinstance(self.loss, AsymmetricLoss):  # raises positives by its form, whatever the counts
+            return
+        index, factor = found
+        feeder = _feeder(self.trainer.train_dataloader) if self.resampler is None else self.resampler
+        what = f"class {index} counts {factor:.3g} times as much as the largest class"
+        if self.task == "multilabel":
+            what = f"the rarer side of label {index} counts {factor:.3g} times as much as the other"
+        warnings.warn(
+            f"{type(feeder).__name__} and {type(self.loss).__name__} both make up for the class counts of the data: "
+            f"{what}. Drop one of the two, or build the loss from the class shares that are fed "
+            "(`effective_prior` of the sampler).",
+            stacklevel=1,
+        )
 
     def _counts(self, loader: Any) -> Tensor | None:
         if self.class_counts is not None:
@@ -296,11 +321,20 @@ def _unpack(batch: Any) -> tuple[Any, Tensor]:
     return batch[0], batch[1]
 
 
+def _samplers(loader: Any) -> list[Any]:
+    batch_sampler = getattr(loader, "batch_sampler", None)
+    return [getattr(loader, "sampler", None), getattr(batch_sampler, "sampler", None), getattr(loader, "dataset", None)]
+
+
+def _feeder(loader: Any) -> Any:
+    return next((sampler for sampler in _samplers(loader) if hasattr(sampler, "effective_prior")), None)
+
+
 def _fed_shares(loader: Any) -> Tensor | None:
-    samplers = [getattr(loader, "sampler", None), getattr(getattr(loader, "batch_sampler", None), "sampler", None)]
-    for sampler in samplers:
-        if hasattr(sampler, "effective_prior"):
-            return sampler.effective_prior  # type: ignore[no-any-return,union-attr]
+    feeder = _feeder(loader)
+    if feeder is not None:
+        return feeder.effective_prior  # type: ignore[no-any-return]
+    samplers = _samplers(loader)[:2]
     unknown = [sampler for sampler in samplers if sampler is not None and not isinstance(sampler, _UNIFORM)]
     if unknown:
         warnings.warn(

@@ -108,7 +108,9 @@ def fit(
     if resume:
         _check_readable(checkpoint)
     x, y = data.rows("train")
-    sampler = settings.technique.build_sampler(y, batch_size=settings.batch_size, seed=settings.seed)
+    sampler = settings.technique.build_sampler(
+        y, max_steps=settings.max_steps, batch_size=settings.batch_size, seed=settings.seed
+    )
     callbacks: list[Callback] = [StopOnNonFiniteLoss(), RandomState(), progress or StepProgress()]
     if directory is not None:
         callbacks.append(

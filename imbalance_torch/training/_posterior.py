@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from imbalance_torch.losses import DeferredReweighting, FocalLoss, NoPosteriorError, SigmoidFocalLoss
 
+_LEVEL = 0.1  # class shares that differ by less count as equal
+
 
 def log_posterior(loss: nn.Module, logits: Tensor, prior: Tensor, train_prior: Tensor) -> Tensor | None:
     """Return the corrected log-probabilities in the logits' shape, or None where ``loss`` has no known link.
@@ -45,3 +47,21 @@ def initial_prior(loss: nn.Module, num_outputs: int, prior: Tensor, train_prior:
     share = torch.sigmoid(torch.logit(prior[..., 1]) - torch.logit(at_zero[0].exp()))
     pair = torch.stack([1 - share, share], dim=-1)
     return pair[0] if prior.ndim == 1 else pair
+
+
+def overcorrected(prior: Tensor, train_prior: Tensor, objective: Tensor) -> tuple[int, float] | None:
+    """Return the class that counts for more than the largest one because the sampler and the loss both raise it.
+
+    ``objective`` holds the shares after sampling and the weights or offset of the loss, as `initial_prior` gives them.
+    A loss built for the fed shares brings the classes level and is fine, and so is one of the two alone, however far
+    it goes. For (L, 2) shares the two classes are those of each label. With the class (or label) comes the factor.
+    """
+    largest = prior.argmax(-1, keepdim=True)
+    before, fed, after = (shares / shares.gather(-1, largest) for shares in (prior, train_prior, objective))
+    more = 1 + _LEVEL
+    twice = (fed > more * before) & (after > more * fed) & (after > more)
+    if not twice.any():
+        return None
+    factors = torch.where(twice, after, 0)
+    factors = factors.amax(-1) if prior.ndim > 1 else factors
+    return int(factors.argmax()), float(factors.max())

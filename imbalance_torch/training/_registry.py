@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from imbalance_torch._checks import check_choice
+from imbalance_torch.class_stats import class_counts
 from imbalance_torch.losses import (
     BalancedSoftmaxLoss,
     ClassWeightedCrossEntropyLoss,
@@ -20,9 +22,43 @@ from imbalance_torch.losses import (
 from imbalance_torch.models import MLP
 from imbalance_torch.resampling import ADASYN, SMOTE, BatchOversampler, BorderlineSMOTE, RandomOverSampler
 from imbalance_torch.resampling._over import OverSampler
-from imbalance_torch.samplers import ClassBalancedSampler, RotatingUnderSampler, ShuffledSampler
+from imbalance_torch.samplers import (
+    ClassBalancedSampler,
+    ProgressiveSampler,
+    RotatingUnderSampler,
+    ShuffledSampler,
+    WeightedSampler,
+)
 
 MODERATE_RATIO = 0.25
+PROGRESSIVE_STAGES = 10
+
+
+def _progressive(labels: Tensor, max_steps: int, *, batch_size: int, **kwargs: Any) -> ProgressiveSampler:
+    """Go from the shares of the data to the moderate ratio, in stages of equal length that fill the budget.
+
+    A stage is long enough to feed every class; with very rare ones there are fewer stages.
+    """
+    counts = class_counts(labels).double()
+    rarest = float(counts.min() / counts.max())
+    every_class = math.ceil(len(labels) / (int(counts.min()) * batch_size))  # steps that feed each class at the start
+    steps = max(math.ceil(max_steps / PROGRESSIVE_STAGES), every_class)
+    return ProgressiveSampler(
+        labels,
+        num_epochs=math.ceil(max_steps / steps),
+        end=math.log(MODERATE_RATIO) / math.log(rarest) if rarest < MODERATE_RATIO else 1.0,
+        num_samples=steps * batch_size,
+        batch_size=batch_size,
+        **kwargs,
+    )
+
+
+def _weighted(labels: Tensor, max_steps: int, **kwargs: Any) -> WeightedSampler:
+    """Draw rows with the weight of their class, which raises a class to the moderate ratio where it is below."""
+    counts = class_counts(labels).double()
+    weights = counts.clamp(min=MODERATE_RATIO * float(counts.max())) / counts
+    return WeightedSampler(weights[labels], labels=labels, **kwargs)
+
 
 LOSSES: dict[str, Callable[[Sequence[int]], nn.Module]] = {
     "cross_entropy": lambda class_counts: nn.CrossEntropyLoss(),
@@ -34,8 +70,12 @@ LOSSES: dict[str, Callable[[Sequence[int]], nn.Module]] = {
     "poly1": lambda class_counts: Poly1Loss(),
 }
 SAMPLERS: dict[str, Callable[..., Any]] = {
-    "balanced": lambda labels, **kwargs: ClassBalancedSampler(labels, ratio=MODERATE_RATIO, **kwargs),
-    "rotating_undersampling": lambda labels, **kwargs: RotatingUnderSampler(labels, ratio=MODERATE_RATIO, **kwargs),
+    "balanced": lambda labels, max_steps, **kwargs: ClassBalancedSampler(labels, ratio=MODERATE_RATIO, **kwargs),
+    "rotating_undersampling": lambda labels, max_steps, **kwargs: RotatingUnderSampler(
+        labels, ratio=MODERATE_RATIO, **kwargs
+    ),
+    "progressive": _progressive,
+    "weighted": _weighted,
 }
 RESAMPLERS: dict[str, Callable[..., OverSampler]] = {
     "smote": SMOTE,
@@ -69,9 +109,11 @@ class Technique:
         """Build the loss for classes with these training rows."""
         return LOSSES[self.loss](class_counts)
 
-    def build_sampler(self, labels: Tensor, **kwargs: Any) -> Any:
-        """Build the training sampler; plain shuffling without a name."""
-        return (SAMPLERS[self.sampler] if self.sampler else ShuffledSampler)(labels, **kwargs)
+    def build_sampler(self, labels: Tensor, *, max_steps: int, **kwargs: Any) -> Any:
+        """Build the training sampler for a budget of ``max_steps``; plain shuffling without a name."""
+        if self.sampler is None:
+            return ShuffledSampler(labels, **kwargs)
+        return SAMPLERS[self.sampler](labels, max_steps, **kwargs)
 
     def build_resampler(self, columns: Sequence[int], seed: int) -> BatchOversampler | None:
         """Build the resampler that tops up the training batches, or None."""

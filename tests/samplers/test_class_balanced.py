@@ -144,7 +144,55 @@ def test_rows_beyond_two_to_the_24():
     assert int((majority % 2).sum()) == pytest.approx(50_000, abs=650)
 
 
+def test_classes_stay_mixed_over_the_blocks_of_a_long_epoch():
+    labels = torch.tensor([0] * 299_000 + [1] * 1000)
+    for batch_size in (None, 96):
+        sampler = ClassBalancedSampler(labels, power=0.5, batch_size=batch_size)
+        stream = labels[sampler.indices()]
+        share = float(sampler.effective_prior[1])
+        for window in stream[: len(stream) // 960 * 960].split(960):
+            assert abs(int(window.sum()) - 960 * share) < 16  # 15 or 10 batches, each within one of its share
+
+
+def test_a_deck_goes_on_through_blocks_of_many_passes():
+    labels = torch.tensor([0] * 200_000 + [1] * 7 + [2] * 300)
+    rows = torch.cat([torch.tensor(list(ClassBalancedSampler(labels, seed=seed))) for seed in (1, 2)])
+    for label, size in ((1, 7), (2, 300)):
+        for part in rows.chunk(2):
+            mine = part[labels[part] == label]
+            passes = mine[: len(mine) // size * size].view(-1, size).sort(1).values
+            assert (passes == (labels == label).nonzero().view(1, -1)).all()
+    places = torch.zeros(7, 7)
+    mine = rows[labels[rows] == 1] - 200_000
+    for part in mine.chunk(2):
+        passes = part[: len(part) // 7 * 7].view(-1, 7)
+        places += torch.stack([torch.bincount(column, minlength=7) for column in passes.t()])
+    expected = places.sum() / 49
+    assert (
+        float(((places - expected) ** 2 / expected).sum()) * 6 / 7 < 78.3
+    )  # chi-square, 36 degrees, significance 1e-4
+
+
+def test_with_replacement_blocks_and_epochs_are_independent():
+    sampler = ClassBalancedSampler(torch.tensor([0] * 150_000 + [1] * 50_000), replacement=True)
+    first = sampler.indices()
+    sampler.set_epoch(1)
+    assert len(set(first.tolist()) & set(sampler.indices().tolist())) < 120_000
+    blocks = first.split(sampler._block_rows)
+    assert not blocks[0].equal(blocks[1])
+
+
+def test_more_than_sixty_five_thousand_classes():
+    labels = torch.arange(70_000)
+    assert sorted(ClassBalancedSampler(labels, batch_size=7)) == labels.tolist()
+
+
 def test_the_order_is_the_same_on_every_platform():
-    # frozen from the first version (torch 2.13, x86-64); a change here makes saved states resume in another order
+    # frozen from the version that draws in blocks (0.1.0); a change makes saved states resume in another order
     rows = ClassBalancedSampler([0] * 9 + [1] * 3, batch_size=4).indices()
-    assert rows.tolist() == [3, 5, 9, 11, 10, 6, 4, 9, 7, 2, 10, 11]
+    assert rows.tolist() == [10, 6, 11, 8, 9, 9, 2, 4, 10, 7, 11, 1]
+    sampler = ClassBalancedSampler([0] * 70_000 + [1] * 300 + [2] * 10, batch_size=32, seed=3)
+    sampler.set_epoch(2)
+    rows = sampler.indices()
+    assert rows[:8].tolist() == [8640, 70308, 70059, 70226, 70309, 35887, 70306, 37930]
+    assert rows[66_000:66_008].tolist() == [70122, 70303, 70309, 70154, 53279, 70309, 70303, 70307]

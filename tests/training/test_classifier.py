@@ -243,6 +243,7 @@ def test_batch_forms(binary):
     assert module.prior.tolist() == pytest.approx([0.9, 0.1])
 
 
+@pytest.mark.filterwarnings("ignore:BatchOversampler and .* both make up:UserWarning")  # any loss runs with it
 @pytest.mark.parametrize("name", LOSSES)
 def test_any_device(name, device, binary):
     loss, outputs = LOSSES[name]

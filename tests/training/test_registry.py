@@ -1,4 +1,5 @@
-"""Every registered resampler trains through BatchOversampler, on the columns that may be interpolated."""
+"""Every registered resampler trains through BatchOversampler, on the columns that may be interpolated; every sampler
+feeds the moderate ratio."""
 
 import lightning as L
 import pytest
@@ -6,14 +7,77 @@ import torch
 from torch import nn
 
 from imbalance_torch.models import MLP
-from imbalance_torch.training import RESAMPLERS, ImbalancedClassifier, Technique
+from imbalance_torch.training import RESAMPLERS, SAMPLERS, ImbalancedClassifier, Settings, Technique, fit
 from imbalance_torch.training._fitting import quiet_lightning
 
 resamplers = pytest.mark.parametrize("name", RESAMPLERS)
+samplers = pytest.mark.parametrize("name", SAMPLERS)
+LABELS = torch.tensor([0] * 9000 + [1] * 900 + [2] * 4500)[
+    torch.randperm(14_400, generator=torch.Generator().manual_seed(0))
+]
+MODERATE = torch.tensor([9000, 2250, 4500], dtype=torch.float64) / 15_750
 
 
 def test_the_names():
     assert {*RESAMPLERS} == {"smote", "borderline_smote", "adasyn", "random_oversampling"}
+    assert {*SAMPLERS} == {"balanced", "rotating_undersampling", "progressive", "weighted"}
+
+
+def fed(sampler):
+    counts = LABELS[list(sampler)].bincount(minlength=3).double()
+    return counts / counts.sum()
+
+
+@pytest.mark.parametrize("name", ["balanced", "weighted"])
+def test_rare_classes_are_raised_to_a_quarter_of_the_largest(name):
+    sampler = Technique(sampler=name).build_sampler(LABELS, max_steps=100, batch_size=64, seed=0)
+    assert sampler.effective_prior.tolist() == pytest.approx(MODERATE.tolist(), abs=1e-3)
+    assert fed(sampler).tolist() == pytest.approx(MODERATE.tolist(), abs=0.02)
+    assert len(sampler) == len(LABELS)
+
+
+@pytest.mark.parametrize(("max_steps", "stages"), [(100, 10), (95, 10), (25, 9), (7, 7), (1, 1)])
+def test_progressive_spends_the_budget_on_the_way_to_a_quarter(max_steps, stages):
+    sampler = Technique(sampler="progressive").build_sampler(LABELS, max_steps=max_steps, batch_size=64, seed=0)
+    shares = [fed(sampler) for _ in range(stages)]
+    steps = len(sampler) // 64
+    assert len(sampler) == 64 * steps
+    assert steps * (stages - 1) < max_steps <= steps * stages
+    assert shares[0].tolist() == pytest.approx([0.625, 0.0625, 0.3125], abs=0.5 / 64)
+    rare = [float(share[1]) for share in shares]
+    assert rare == sorted(rare)
+    if stages > 1:
+        assert float(shares[-1][1] / shares[-1][0]) == pytest.approx(0.25, abs=0.04)
+    assert torch.equal(sampler.effective_prior, fed(sampler))  # what comes later stays at the end
+
+
+def test_progressive_makes_stages_long_enough_for_very_rare_classes():
+    labels = (torch.arange(100_000) % 20_000 == 0).long()  # 5 rows in 100,000; a batch of 64 at a time
+    sampler = Technique(sampler="progressive").build_sampler(labels, max_steps=1000, batch_size=64, seed=0)
+    assert len(sampler) == 64 * 313
+    rare = [int(labels[list(sampler)].sum()) for _ in range(4)]
+    assert rare == sorted(rare)
+    assert rare[0] == 1
+    assert rare[-1] == pytest.approx(0.2 * len(sampler), rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["balanced", "progressive", "weighted"])
+def test_what_is_moderate_already_stays(name):
+    even = torch.arange(3000) % 3
+    sampler = Technique(sampler=name).build_sampler(even, max_steps=30, batch_size=30, seed=0)
+    for _ in range(4):
+        assert sampler.effective_prior.tolist() == pytest.approx([1 / 3] * 3, abs=1e-3)
+        list(sampler)
+
+
+@samplers
+def test_training_undoes_the_shares_of_the_last_epoch(name, data):
+    settings = Settings(Technique(sampler=name), max_steps=20, batch_size=128)
+    model = fit(data, settings)
+    prior, train_prior = model.classifier.prior, model.classifier.train_prior
+    share = float(data.rows("train")[1].double().mean())
+    assert prior.tolist() == pytest.approx([1 - share, share])
+    assert train_prior[1] / train_prior[0] == pytest.approx(0.25, abs=0.01)
 
 
 @resamplers

@@ -19,6 +19,8 @@ from imbalance_torch.training import _fitting as fitting
 TECHNIQUES = {
     "baseline": Technique(),
     "undersample": Technique(sampler="rotating_undersampling"),
+    "progressive": Technique(sampler="progressive"),
+    "weighted": Technique(sampler="weighted"),
     "smote": Technique(resampler="smote"),
 }
 
