@@ -98,6 +98,8 @@ class AbstractSampler(DistributedSampler[int], ABC):
         self.batch_size = None if batch_size is None else check_int("batch_size", batch_size, minimum=1)
         self.seed = check_int("seed", seed, minimum=0)
         self.shuffle = True
+        if not isinstance(drop_last, bool):
+            raise TypeError(f"`drop_last` must be a bool, got drop_last={drop_last!r}.")
         self.drop_last = drop_last
         if (num_replicas is None) != (rank is None):
             raise ValueError(f"Pass both or none, got num_replicas={num_replicas}, rank={rank}.")
@@ -109,13 +111,11 @@ class AbstractSampler(DistributedSampler[int], ABC):
     @property
     def _place(self) -> tuple[int, int, int]:
         """Epoch, rows of it that all ranks had consumed at the restart, rows of this rank since."""
-        if self._running is not None:
-            rows, epoch, start, taken, end = self._running
-            taken -= operator.length_hint(rows)
-            place = (epoch, start, taken) if taken < end else (epoch + 1, 0, 0)
-            if place != self._reached:
-                self._reached = place
-        return self._reached
+        if self._running is None:
+            return self._reached
+        rows, epoch, start, taken, end = self._running
+        taken -= operator.length_hint(rows)
+        return (epoch, start, taken) if taken < end else (epoch + 1, 0, 0)
 
     @_place.setter
     def _place(self, place: tuple[int, int, int]) -> None:
@@ -256,6 +256,8 @@ class AbstractSampler(DistributedSampler[int], ABC):
         """
         if state_dict.get("version") != _STATE_VERSION:
             raise ValueError(f"The state must have version {_STATE_VERSION}, got {state_dict.get('version')!r}.")
+        if lacking := sorted({"epoch", "consumed", "seed", "fingerprint"} - set(state_dict)):
+            raise ValueError(f"The state lacks {', '.join(lacking)}. Pass what `state_dict` returned.")
         if state_dict["fingerprint"] != self._fingerprint():
             raise ValueError(
                 f"The state is not of this {type(self).__name__}: the labels, their order or the settings differ. "
@@ -265,6 +267,8 @@ class AbstractSampler(DistributedSampler[int], ABC):
             check_int("epoch", state_dict["epoch"], minimum=0),
             check_int("consumed", state_dict["consumed"], minimum=0),
         )
+        if start > self._total:
+            raise ValueError(f"The state has consumed {start} rows of an epoch of {self._total}: it is damaged.")
         self.seed = check_int("seed", state_dict["seed"], minimum=0)
         self._place = (epoch, start, 0) if self._rows_per_rank(self._total - start) else (epoch + 1, 0, 0)
 

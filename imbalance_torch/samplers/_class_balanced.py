@@ -99,6 +99,8 @@ class ClassBalancedSampler(AbstractSampler):
         rows = int(counts.sum()) if num_samples is None else num_samples
         self._shares = quotas_for(shares, self.classes, rows)
         self._total = int(self._shares.sum())
+        if not isinstance(replacement, bool):
+            raise TypeError(f"`replacement` must be a bool, got replacement={replacement!r}.")
         self.replacement = replacement
         self._settings = (self._shares.tolist(), replacement)
 

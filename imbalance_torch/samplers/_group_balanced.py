@@ -105,8 +105,8 @@ class GroupBalancedSampler(AbstractSampler):
         rows = int(counts.sum()) if num_samples is None else num_samples
         self._quotas = quotas_for(weights, self.cells, rows)
         self._total = int(self._quotas.sum())
-        owner = torch.tensor(present) // len(by_group.classes)
-        self._shares = torch.zeros_like(counts).index_add_(0, owner, self._quotas)
+        self._owner = torch.tensor(present) // len(by_group.classes)
+        self._shares = torch.zeros_like(counts).index_add_(0, self._owner, self._quotas)
         self._settings = tuple(self._quotas.tolist())
 
     def describe(self, num_epochs: int = 1) -> SamplerDescription:
@@ -124,6 +124,7 @@ class GroupBalancedSampler(AbstractSampler):
             block=block,
             seed=self.seed,
             epoch=epoch,
+            owner=self._owner,
         )
 
 

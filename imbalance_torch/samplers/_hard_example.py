@@ -48,8 +48,9 @@ class HardExampleSampler(AbstractSampler):
         ValueError: no labels; a value out of range; too few ``num_samples`` to feed every class.
 
     Notes:
-        Losses count from the next epoch on: an epoch is a function of (seed, epoch, losses at its first draw). A row
+        Losses count from the next epoch on: an epoch is a function of (seed, epoch, losses at its beginning). A row
         without a loss ranks with the mean of its class; equal losses rank in random order, new in every epoch.
+        Of a class with q rows in an epoch round(``alpha`` q) follow the loss: none where q = 1.
         It holds 16 bytes per row. Each epoch sorts the losses once, O(N log N). The state is not small: it holds the
         losses now and those at the beginning of the epoch, 8 bytes per row, so that resuming is exact; take it for
         checkpoints, not after every batch.
@@ -112,10 +113,10 @@ class HardExampleSampler(AbstractSampler):
         self.pressure, self.smoothing = pressure, smoothing
         self._by_loss = np.rint(alpha * self._shares.numpy()).astype(np.int64)
         self._losses = torch.full((num_rows,), math.nan)
-        self._first_losses, self._first_epoch = self._losses.clone(), -1  # what the epoch goes by
-        self._ranking: tuple[tuple[int, int, int | None], Array] | None = None
-        self._updates = 0
-        self._settings = (self._shares.tolist(), self._by_loss.tolist(), pressure, smoothing)
+        self._first_losses, self._first_epoch = self._losses.clone(), -1  # what an epoch with updates goes by
+        self._ranking: tuple[tuple[int, int, int], Array] | None = None
+        self._updates = self._first_updates = 0
+        self._settings = (self._shares.tolist(), self._by_loss.tolist(), float(pressure), float(smoothing))
 
     def update(self, index: Any, loss: Any, *, process_group: Any = None) -> None:
         """Report the losses of rows just trained on; they count from the next epoch on.
@@ -146,6 +147,9 @@ class HardExampleSampler(AbstractSampler):
         if len(wrong := (~losses.isfinite()).nonzero()):
             place = int(wrong[0])
             raise ValueError(f"`loss` must be finite, got {float(losses[place])} for row {int(rows[place])}.")
+        if self._place[1:] != (0, 0) and self._first_epoch != self.epoch:
+            self._first_losses.copy_(self._losses)
+            self._first_epoch, self._first_updates = self.epoch, self._updates
         seen, place_of, times = np.unique(rows.numpy(), return_inverse=True, return_counts=True)
         new = torch.from_numpy((np.bincount(place_of, losses.double().numpy(), len(seen)) / times).astype(np.float32))
         old = self._losses[seen]
@@ -166,7 +170,7 @@ class HardExampleSampler(AbstractSampler):
         super().load_state_dict(state_dict)
         self._losses.copy_(state_dict["losses"])
         self._first_losses.copy_(state_dict["first_losses"])
-        self._first_epoch, self._ranking = state_dict["epoch"], None
+        self._first_epoch, self._ranking = self.epoch if self._place[1:] != (0, 0) else -1, None
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_ranking": None}
@@ -200,11 +204,8 @@ class HardExampleSampler(AbstractSampler):
 
     def _ranked(self, epoch: int) -> Array:
         """Return the rows class by class, the hardest first, by the losses that ``epoch`` goes by."""
-        if epoch == self.epoch != self._first_epoch:
-            self._first_losses.copy_(self._losses)
-            self._first_epoch, self._ranking = epoch, None
         fixed = epoch == self._first_epoch
-        key = self.seed, epoch, None if fixed else self._updates
+        key = self.seed, epoch, self._first_updates if fixed else self._updates
         if self._ranking is None or self._ranking[0] != key:
             losses = self._first_losses if fixed else self._losses
             ranked = [

@@ -27,7 +27,8 @@ class BalancedIterableDataset(IterableDataset[Any]):
     after every n samples of a shard, with :math:`m_c` the samples of class c among them, :math:`s_c` its share of
     ``target_mix`` and C the number of classes. The class that comes next follows from the shares alone, and the stream
     is read until a sample of that class is there. What is read meanwhile is kept in one reservoir per class, of which
-    a random sample is fed, or gives way once the reservoir is full. Neither the class rates nor the length of the
+    a random sample is fed, or gives way once the reservoir is full: of a class that is left out, rows at the beginning
+    of a finite stream come somewhat more often than those at its end. Neither the class rates nor the length of the
     stream need to be known.
 
     Args:
@@ -142,7 +143,14 @@ class BalancedIterableDataset(IterableDataset[Any]):
         if self._live is None or self._live[0] != place:
             self._live = place, islice(self._read(shard, shards), self._fed, None)
         live = self._live
-        for sample in live[1]:
+        while True:
+            try:
+                sample = next(live[1], _END)
+            except BaseException:
+                self._live = None  # a generator that has raised is at its end: the next loop reads anew up to here
+                raise
+            if sample is _END:
+                break
             if self._live is live:  # otherwise set_epoch or load_state_dict has taken over
                 self._fed, self._shards = self._fed + 1, shards
             yield sample

@@ -64,8 +64,16 @@ def labels_of(dataset: Any) -> NDArray[Any]:
     )
 
 
+def off_device(values: Any) -> Any:
+    """Return a tensor as a NumPy array, which has no bfloat16, and anything else as it is."""
+    if not isinstance(values, Tensor):
+        return values
+    values = values.detach().cpu()
+    return (values.float() if values.is_floating_point() else values).numpy()
+
+
 def _label_array(values: Any) -> NDArray[Any]:
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = np.asarray(off_device(values))
     if array.ndim != 1:
         hint = " Pass one column of the table." if hasattr(values, "columns") else ""
         raise ValueError(f"`labels` must have shape (N,), got labels.shape={array.shape}.{hint}")

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 
 from imbalance_torch._checks import warn
 from imbalance_torch.samplers._base import AbstractSampler
@@ -34,6 +34,8 @@ class BalancedDataLoader(DataLoader[Any]):
         loop runs, ``set_epoch`` takes effect with the next loop. A restored loader does not go back to an earlier
         epoch than its own: Lightning Fabric counts its loops from 0 again after a resume. ``len`` is that of a whole
         epoch, also where the first loop after a resume is shorter.
+        Loops over one loader share one place: nested loops take batches from one another. Like every ``DataLoader`` it
+        draws the seed of its workers from torch's global generator, unless it is given a ``generator``.
         Workers that are forked beside the threads of gloo may hang, and a warning says so: pass
         ``multiprocessing_context="forkserver"`` (or "spawn").
 
@@ -58,6 +60,10 @@ class BalancedDataLoader(DataLoader[Any]):
             raise TypeError(
                 f"`sampler` must be a sampler of imbalance_torch, got {type(sampler).__name__}. For any other one, for "
                 "prediction and for `Trainer(overfit_batches=...)` build a plain DataLoader."
+            )
+        if isinstance(dataset, IterableDataset):
+            raise TypeError(
+                "`dataset` must be map-style, got an IterableDataset. Balance a stream with BalancedIterableDataset."
             )
         if len(dataset) != len(sampler.dataset):  # type: ignore[arg-type]
             raise ValueError(
@@ -92,7 +98,7 @@ class BalancedDataLoader(DataLoader[Any]):
         self._warn_of_forks()
         for batch in super().__iter__():
             left -= 1
-            if sampler._place is place:  # otherwise set_epoch, load_state_dict or another loop has taken over
+            if sampler._place == place:  # otherwise set_epoch, load_state_dict or another loop has taken over
                 if left:
                     sampler.advance(self.batch_size or 1)
                 else:
@@ -101,7 +107,7 @@ class BalancedDataLoader(DataLoader[Any]):
                 if self._reached is not None:
                     self._reached = place
             yield batch
-        if sampler._place is place:
+        if sampler._place == place:
             sampler.set_epoch(epoch + 1)
 
     def _warn_of_forks(self) -> None:

@@ -110,18 +110,26 @@ def deal_block(
     block: int,
     seed: int,
     epoch: int,
+    owner: Tensor | None = None,
 ) -> Tensor:
     """Return one block of an epoch that deals ``quotas`` cards of each deck from place ``starts``.
 
-    With ``starts=None`` the rows are drawn with replacement.
+    With ``starts=None`` the rows are drawn with replacement. Which decks meet in a batch, and which have a row in the
+    shorter last one, is left to chance in every epoch: they are mixed in random order. Decks of one ``owner`` stay
+    together, so that its rows are shared out evenly too; by default each deck is its own.
     """
-    mixing = Mixing(quotas.numpy(), batch_size, block_rows)
+    every = np.arange(len(quotas)) if owner is None else owner.numpy()
+    key = np.array([mix(seed, 4, epoch)], dtype=np.uint64)
+    order = np.lexsort((random_bits(key + np.uint64(1), np.arange(len(quotas))), random_bits(key, every)))
+    place = order.argsort()
+    mixing = Mixing(quotas.numpy()[order], batch_size, block_rows)
     classes = mixing.classes(block, mix(seed, 2, epoch, block))
-    numbers = mixing.numbers(block)
+    classes = order.astype(classes.dtype)[classes]
+    numbers = mixing.numbers(block)[place]
     if starts is None:
         rows = decks.draw(numbers, mix(seed, 3, epoch, block))
     else:
-        rows = decks.deal(starts.numpy() + mixing.before(block), numbers, seed)
+        rows = decks.deal(starts.numpy() + mixing.before(block)[place], numbers, seed)
     stream = np.empty_like(rows)
     stream[classes.argsort(kind="stable")] = rows
     return torch.from_numpy(stream)

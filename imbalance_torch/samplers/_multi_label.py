@@ -14,6 +14,7 @@ from imbalance_torch._checks import check_int, check_number
 from imbalance_torch._random import mix
 from imbalance_torch.samplers._base import AbstractSampler
 from imbalance_torch.samplers._deck import Decks
+from imbalance_torch.samplers._labels import off_device
 from imbalance_torch.samplers._permutation import Array, Permutation, random_bits
 
 _STEPS = 300
@@ -126,7 +127,7 @@ class MultiLabelBalancedSampler(AbstractSampler):
         np.copyto(times, np.maximum(np.rint(times / _QUANTUM), 1) * _QUANTUM, where=times > 0)
         self._shares = torch.tensor([times[rows.numpy()].sum() for rows in self._rows[:]], dtype=torch.float64)
         self._edges = np.cumsum(times, out=times)
-        self._settings = (power, max_repeats, unlabeled)
+        self._settings = (float(power), float(max_repeats), None if unlabeled is None else float(unlabeled))
 
     @property
     def effective_prior(self) -> Tensor:
@@ -149,7 +150,7 @@ def label_rows(name: str, targets: Any) -> tuple[int, tuple[Any, ...], Decks, st
     if isinstance(targets, list | tuple) and any(map(_is_sequence, targets)):
         number, classes, rows = len(targets), *_of_sequences(name, targets)
     else:
-        table = targets.detach().cpu().numpy() if isinstance(targets, Tensor) else targets
+        table = off_device(targets)
         if getattr(table, "ndim", 1) != 2:
             return None
         classes, table = tuple(getattr(table, "columns", range(table.shape[1]))), np.asarray(table)

@@ -53,8 +53,9 @@ class ProgressiveSampler(AbstractSampler):
     Notes:
         Each class is a shuffled deck, gone through completely, over epochs and ranks, before a row comes again. Beyond
         the labels it holds 4 bytes per row (8 from 2^31 rows) and 16 bytes per class and epoch of the schedule.
-        ``effective_prior`` is that of the current epoch and moves with it: probabilities learned are those of the
-        epochs fed last, so undo the prior of the epoch that a model was saved in.
+        ``effective_prior`` is that of the current epoch and moves with it, at the last row of an epoch to the next
+        one: read it before the loop. Probabilities learned are those of the epochs fed last, so undo the prior of the
+        epoch that a model was saved in.
         NOTE[DIFF] Kang et al. write w_t = t / T, which reaches equal shares one epoch after the last, or leaves out
         the shares of the data; here both ends are fed.
 
@@ -109,7 +110,7 @@ class ProgressiveSampler(AbstractSampler):
         self._quotas = torch.stack(quotas)
         self._starts = self._quotas.cumsum(0) - self._quotas
         self._total = int(quotas[0].sum())
-        self._settings = (epochs, start, end, schedule)
+        self._settings = (epochs, *map(float, powers), schedule)
 
     @property
     def effective_prior(self) -> Tensor:

@@ -114,7 +114,7 @@ class RepeatFactorSampler(AbstractSampler):
         self._edges[-1] = self._total
         times = np.append(factors, 1.0)[rarest]
         self._shares = torch.tensor([times[rows].sum() for rows in rows_of], dtype=torch.float64)
-        self._settings = (threshold,)
+        self._settings = (float(threshold),)
 
     @property
     def effective_prior(self) -> Tensor:

@@ -19,6 +19,19 @@ CLASSES = [value for name in samplers.__all__ if inspect.isclass(value := getatt
 CLASSES = [value for value in CLASSES if not issubclass(value, (DataLoader, IterableDataset))]
 LABELS = torch.tensor(([0] * 9 + [1] + [0] * 6 + [2] * 3) * 7)  # 105 + 7 + 21 rows
 pytestmark = pytest.mark.parametrize("cls", CLASSES)
+ORDERS = {  # frozen from version 0.1.0, torch 2.13, x86-64; a change makes saved states resume in another order
+    "BalancedBatchSampler": [9, 48, 85, 45, 83, 18, 56, 28, 48, 104],
+    "ClassBalancedSampler": [104, 52, 9, 33, 99, 113, 74, 123, 7, 47],
+    "GroupBalancedSampler": [123, 65, 66, 14, 8, 131, 56, 28, 0, 66],
+    "HardExampleSampler": [57, 0, 125, 4, 108, 126, 32, 113, 30, 9],
+    "MultiLabelBalancedSampler": [36, 47, 74, 70, 66, 9, 104, 129, 51, 111],
+    "ProgressiveSampler": [85, 11, 28, 5, 96, 111, 93, 9, 84, 66],
+    "RepeatFactorSampler": [34, 112, 73, 52, 55, 9, 104, 37, 104, 5],
+    "RotatingUnderSampler": [44, 6, 8, 54, 68, 17, 56, 47, 55, 91],
+    "ShuffledSampler": [35, 47, 72, 68, 61, 3, 104, 126, 49, 108],
+    "SquareRootSampler": [39, 63, 81, 89, 125, 54, 132, 47, 43, 9],
+    "WeightedSampler": [113, 14, 109, 17, 105, 36, 20, 89, 20, 113],
+}
 both_sizes = pytest.mark.parametrize("batch_size", [None, 8])
 
 
@@ -53,6 +66,12 @@ def test_registry_is_complete(cls):
     parameters = list(inspect.signature(cls).parameters)
     assert parameters[-4:] == ["seed", "num_replicas", "rank", "drop_last"]
     assert parameters[-5] == "batch_size" or parameters[1] == "batch_size"
+
+
+def test_the_order_is_the_same_on_every_platform(cls):
+    sampler = make(cls, seed=1)
+    sampler.set_epoch(2)
+    assert sampler.indices()[:10].tolist() == ORDERS[cls.__name__]
 
 
 @both_sizes
@@ -272,6 +291,14 @@ def test_state_of_other_data_or_settings_is_refused(cls):
         make(cls).load_state_dict(state | {"version": 2})
 
 
+def test_a_damaged_state_is_refused(cls):
+    state = make(cls).state_dict()
+    with pytest.raises(ValueError, match="damaged"):
+        make(cls).load_state_dict(state | {"consumed": 10**9})
+    with pytest.raises(ValueError, match="lacks consumed"):
+        make(cls).load_state_dict({key: value for key, value in state.items() if key != "consumed"})
+
+
 def test_effective_prior_is_what_is_fed(cls):
     if not cls.exact_shares:
         pytest.skip("its shares hold in expectation")
@@ -377,6 +404,7 @@ def test_one_class_and_one_row_classes(cls, labels):
         (np.array(["a", None], dtype=object), TypeError),
         (7, TypeError),
         (None, TypeError),
+        (torch.zeros(3, dtype=torch.bfloat16), TypeError),
     ],
 )
 def test_bad_labels_are_refused(cls, labels, error):
@@ -389,6 +417,7 @@ def test_bad_labels_are_refused(cls, labels, error):
     [
         {"batch_size": 0},
         {"batch_size": 2.0},
+        {"drop_last": "no"},
         {"seed": -1},
         {"seed": None},
         {"rank": 0},

@@ -294,3 +294,39 @@ def test_ranks_agree_when_they_exchange_their_losses(tmp_path):
     assert sorted(stream)[: len(alone)] != stream
     next_epoch = [row for i in range(0, len(rows), 8) for part in (rows, other_rows) for row in part[i : i + 8]]
     assert next_epoch[:352] == alone.indices().tolist()[:352]
+
+
+def test_looking_ahead_does_not_settle_the_losses():
+    labels = torch.arange(200) % 2
+    looked, plain = (HardExampleSampler(labels, batch_size=10) for _ in range(2))
+    for sampler in (looked, plain):
+        list(sampler)
+    looked.describe(), looked.indices()
+    for sampler in (looked, plain):
+        sampler.update(torch.arange(200), torch.arange(200.0))
+    assert list(looked) == list(plain)
+
+
+@pytest.mark.parametrize("steps", [1, 19, 20, 21, 39, 40])
+def test_a_state_saved_before_the_update_of_its_batch_resumes_exactly(steps):
+    labels = torch.arange(200) % 2
+    loss = torch.rand(200, generator=torch.Generator().manual_seed(0))
+
+    def run(sampler, number, update_last=True):
+        seen = []
+        while len(seen) < number:
+            for batch in sampler.as_batch_sampler():
+                seen.append(batch)
+                if len(seen) < number or update_last:
+                    sampler.update(batch, loss[batch])
+                if len(seen) == number:
+                    break
+        return seen
+
+    whole = run(HardExampleSampler(labels, batch_size=10), 60)
+    first = HardExampleSampler(labels, batch_size=10)
+    head = run(first, steps, update_last=False)
+    again = HardExampleSampler(labels, batch_size=10)
+    again.load_state_dict(first.state_dict())
+    again.update(head[-1], loss[head[-1]])
+    assert head + run(again, 60 - steps) == whole

@@ -337,3 +337,24 @@ def test_what_it_does_not_keep_is_declared():
     cls = BalancedIterableDataset
     assert (cls.exact_shares, cls.small_state, cls.sized, cls.elastic) == (False, True, False, False)
     assert not hasattr(cls, "__len__")
+
+
+def test_after_an_error_the_next_loop_goes_on_where_it_stopped():
+    class Flaky:
+        failed = False
+
+        def __iter__(self):
+            for row in range(1000):
+                if row == 300 and not self.failed:
+                    self.failed = True
+                    raise OSError("gone")
+                yield row, row % 2
+
+    whole = [row for row, _ in BalancedIterableDataset([(row, row % 2) for row in range(1000)], {0: 1, 1: 1})]
+    dataset, seen = BalancedIterableDataset(Flaky(), {0: 1, 1: 1}), []
+    with pytest.raises(OSError, match="gone"):
+        seen.extend(row for row, _ in dataset)
+    for row, _ in dataset:
+        seen.append(row)
+    assert 0 < len(whole) == len(seen)
+    assert seen == whole

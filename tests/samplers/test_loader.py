@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler, TensorDataset
 
 from imbalance_torch.samplers import BalancedDataLoader, ClassBalancedSampler, make_loader
 from tests.contracts import test_sampler_contract as contract
@@ -346,3 +346,12 @@ def test_another_dataset_is_refused():
 def test_a_plain_loader_gives_the_same_batches():
     plain = DataLoader(ROWS, batch_size=8, sampler=ClassBalancedSampler(LABELS, batch_size=8))
     assert batches(build()) == batches(plain)
+
+
+def test_a_stream_is_refused_by_name():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter([])
+
+    with pytest.raises(TypeError, match="BalancedIterableDataset"):
+        BalancedDataLoader(Stream(), ClassBalancedSampler([0, 1]))

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imbalance_torch.samplers import ClassBalancedSampler
+from imbalance_torch.samplers import ClassBalancedSampler, SquareRootSampler
 from imbalance_torch.samplers._mixing import Mixing
 
 
@@ -53,3 +53,25 @@ def test_rows_within_a_batch_are_in_random_order(batch_size):
     assert abs(float(off)) < 3.9  # significance 1e-4
     switches = (stream[:, 1:] != stream[:, :-1]).double().mean()
     assert float(switches) == pytest.approx(batch_size / 2 / (batch_size - 1), abs=3.9 * 0.5 / 140_000**0.5 * 1.5)
+
+
+@pytest.mark.parametrize("sampler", [ClassBalancedSampler, SquareRootSampler])
+def test_any_two_small_classes_meet_in_a_batch(sampler):
+    rows = sampler(torch.arange(100), batch_size=10)
+    together = torch.zeros(100, 100)
+    for _ in range(300):
+        for batch in torch.tensor(list(rows)).split(10):
+            together[batch[:, None], batch] += 1
+    pairs = together[torch.triu(torch.ones(100, 100), diagonal=1) > 0]
+    # 300 epochs, in each of which a pair meets with probability 9 / 99: mean 27.3, standard deviation 5
+    assert pairs.mean() == pytest.approx(300 / 11)
+    assert 4 < pairs.std() < 7
+    assert pairs.min() > 27.3 - 6 * 5
+    assert pairs.max() < 27.3 + 7 * 5
+
+
+def test_no_class_is_left_out_for_good_with_drop_last():
+    sampler = ClassBalancedSampler(torch.arange(105), batch_size=10, drop_last=True)
+    fed = torch.bincount(torch.tensor([row for _ in range(100) for row in sampler]), minlength=105)
+    assert fed.sum() == 100 * 100
+    assert fed.min() > 80  # 95.2 expected, standard deviation 2.1

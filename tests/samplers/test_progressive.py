@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -93,3 +94,8 @@ def test_one_epoch_and_the_state():
 def test_bad_arguments(kwargs, error):
     with pytest.raises(error, match=next(iter(kwargs))):
         ProgressiveSampler(LABELS, **{"num_epochs": 3} | kwargs)
+
+
+def test_a_state_is_valid_whatever_the_type_of_the_numbers():
+    state = ProgressiveSampler([0] * 9 + [1], 3, start=1, end=0).state_dict()
+    ProgressiveSampler([0] * 9 + [1], np.int64(3).item(), start=1.0, end=np.float64(0)).load_state_dict(state)
