@@ -47,9 +47,9 @@ def knn(
         k: Neighbours per row, 1 <= k <= R (R - 1 with ``exclude_self``).
         exclude_self: Leave reference row i out for query i; both need the same number of rows.
         standardize: Divide every column by its standard deviation first; distances are then in those units.
-        memory_budget: Bytes of working memory beyond inputs and result; ``"auto"`` is 128 MB on CPU and a quarter
-            of the free memory on CUDA. The result does not depend on it. ``standardize`` takes one float64 copy of
-            ``reference`` on top.
+        memory_budget: Bytes of working memory beyond inputs and result; ``"auto"`` is 128 MB on CPU, for many
+            rows searched among themselves a copy of them on top, and a quarter of the free memory on CUDA. The result
+            does not depend on it. ``standardize`` takes one float64 copy of ``reference`` on top.
         process_group: Ranks that share the query rows, all of which pass equal ``query`` and ``reference``; every
             rank gets the whole result. None works locally and calls no collective.
 
@@ -75,7 +75,7 @@ def knn(
 
         On the CPU blocks of rows are shared out to threads that use one core each, as many as
         ``torch.get_num_threads()``. Up to 6 columns (10 for up to 1000 rows) candidates come from a k-d tree where
-        scipy is installed, about O(Q log R); up to 15 columns from whichever is faster on 256 rows. A tree takes R (8
+        scipy is installed, about O(Q log R); up to 15 columns from whichever is faster on 128 rows. A tree takes R (8
         d + 64) bytes, which ``"auto"`` does not count; a stated budget that does not hold it rules it out.
 
     Example:

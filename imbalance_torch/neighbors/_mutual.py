@@ -15,7 +15,8 @@ from imbalance_torch.neighbors._geometry import Geometry
 _GROUP = 16  # rows per minimum
 _TILE = 1024  # rows on each side of a product: many enough for its speed, few enough to read it again from the cache
 _PART = 1024  # rows that are selected for together, fewer where
-_NEAR_BYTES = 8 << 20  # do not hold the rows of their groups
+_NEAR_BYTES = 16 << 20  # of all threads do not hold the rows of their groups
+CHECKED_ROWS = 2048  # rows that are ranked together
 _PANEL = 8  # tiles between two selections
 
 
@@ -27,7 +28,7 @@ class MutualCandidates:
     from a panel of tiles. O(N^2 d) time.
     """
 
-    def __init__(self, geometry: Geometry, rows: Tensor, count: int) -> None:
+    def __init__(self, geometry: Geometry, rows: Tensor, count: int, threads: int) -> None:
         tiles = math.ceil(len(rows) / _TILE)
         self._size = math.ceil(len(rows) / (tiles * 8 * _GROUP)) * 8 * _GROUP
         self._factor = torch.zeros(tiles * self._size, rows.shape[1] + 2, dtype=geometry.dtype)
@@ -36,7 +37,7 @@ class MutualCandidates:
             part = rows[start : start + self._size]
             self._factor[start : start + len(part)] = right_factor(geometry.project(part))
         self._count = count
-        self._part = max(1, min(_PART, _NEAR_BYTES // (count * _GROUP * 4 * self._factor.shape[1])))
+        self._part = max(1, min(_PART, _NEAR_BYTES // (threads * count * _GROUP * 4 * self._factor.shape[1])))
         self._minima = torch.full((len(self._factor), count), math.inf, dtype=geometry.dtype)
         self._groups = torch.zeros(len(self._factor), count, dtype=torch.int64)
         self._local = threading.local()
@@ -48,9 +49,11 @@ class MutualCandidates:
     @staticmethod
     def bytes_needed(num_rows: int, num_columns: int, count: int, threads: int) -> int:
         """Return about how much memory the search takes."""
-        panel = min(num_rows, _PANEL * _TILE)
-        per_thread = 2 * _NEAR_BYTES + 4 * _TILE * (_TILE + num_columns)
-        return num_rows * (4 * (num_columns + 2) + 12 * count) + 8 * panel * panel // _GROUP + threads * per_thread
+        panel, width = min(num_rows, _PANEL * _TILE), num_columns + 2
+        near = max(_NEAR_BYTES // threads, 4 * count * _GROUP * width)
+        ranked = 8 * CHECKED_ROWS * (4 * num_columns + 6 * count)
+        per_thread = near + ranked + 4 * _TILE * (_TILE + 4 * width)
+        return num_rows * (4 * width + 12 * count) + 8 * panel * panel // _GROUP + threads * per_thread
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the expanded squared distances of all other pairs are at least, and ``count`` candidates."""

@@ -13,13 +13,14 @@ from torch import Tensor
 from imbalance_torch._threads import in_threads
 from imbalance_torch.neighbors._expanded import left_factor, mask_columns, right_factor, smallest
 from imbalance_torch.neighbors._geometry import Geometry
-from imbalance_torch.neighbors._mutual import MutualCandidates
+from imbalance_torch.neighbors._mutual import CHECKED_ROWS, MutualCandidates
 from imbalance_torch.neighbors._tree import Tree, choose_tree
 
 _MARGIN = 3
 _CPU_BUDGET = 128 << 20
 _MUTUAL_ROWS = 8192
-_SAMPLED = 1024
+_SAMPLED, _CHANCE = 1024, 8  # rows looked at for copies, and copies that may be there by chance
+_FEW_NEIGHBORS = 40  # with more, all copies of all neighbours cost more than they save
 _TILED_PAIRS, _TREE_ROWS = 1 << 27, 2048  # the least work for a thread; with less, operations use all cores
 
 
@@ -53,7 +54,7 @@ class Search:
             torch.empty(len(rows), k, dtype=torch.float64, device=rows.device),
             torch.empty(len(rows), k, dtype=torch.int64, device=rows.device),
         )
-        if self._repeats() and not len(self._among_distinct(rows, result)):
+        if k <= _FEW_NEIGHBORS and self._repeats() and not len(self._among_distinct(rows, result)):
             return result
         count = min(k + _MARGIN, self._available)
         geometry = self._geometry
@@ -63,8 +64,8 @@ class Search:
         if tree is not None:
             rows = self._shared_out(lambda part: self._by_tree(tree, part, k, result), rows, count, _TREE_ROWS)
         elif self._is_mutual(count):
-            found = MutualCandidates(geometry, self._reference, count)
-            rows = self._shared_out(lambda part: self._check(geometry, part, *found.of(part), result), rows, count, 1)
+            rows = self._by_mutual(geometry, rows, count, result)
+            geometry = replace(geometry, dtype=torch.float64)  # another pass in float32 would settle nothing
         while len(rows):
             rows = self._pass(geometry, rows, count, result)
             if count == self._available:
@@ -76,10 +77,11 @@ class Search:
         return result
 
     def _repeats(self) -> bool:
-        """Return whether a tenth of a sample of the reference are repeated rows, by a projection."""
-        sample = self._reference[:: max(1, len(self._reference) // _SAMPLED)].double()
+        """Return whether rows have, as a sample of the reference lets expect, a copy each on average."""
+        sample = self._reference[:: max(1, len(self._reference) // _SAMPLED)].double() - self._geometry.centre
         weights = torch.arange(1, sample.shape[1] + 1, dtype=torch.float64, device=sample.device).sqrt()
-        return len(torch.unique(sample @ weights)) < 0.9 * len(sample)
+        copies = len(sample) - len(torch.unique(sample @ weights))
+        return copies > _CHANCE and 2 * copies * len(self._reference) > len(sample) ** 2
 
     def _among_distinct(self, rows: Tensor, result: tuple[Tensor, Tensor]) -> Tensor:
         """Finish ``rows`` by searching the distinct reference rows, where some are equal; return what is left.
@@ -101,7 +103,7 @@ class Search:
         search = Search(queries, distinct, None, self._geometry, self._stated)
         search._distinct = True
         all_squared, all_found = search.nearest(min(k + 1, len(distinct)))
-        step = torch.arange(k + 1, device=rows.device)
+        step = torch.arange(min(k + 1, int(sizes.max())), device=rows.device)
         size = max(1, self._budget // (64 * (k + 1) ** 2))
         for part, query in zip(torch.split(rows, size), torch.split(asked, size), strict=True):
             squared, found = all_squared[query], all_found[query]
@@ -110,7 +112,7 @@ class Search:
             out = (step >= sizes[found].unsqueeze(2)).flatten(1)
             if self._masked is not None:
                 out |= candidates == self._masked[part, None]
-            spread = squared.unsqueeze(2).expand(-1, -1, k + 1).flatten(1).masked_fill(out, math.inf)
+            spread = squared.unsqueeze(2).expand(-1, -1, len(step)).flatten(1).masked_fill(out, math.inf)
             candidates, order = candidates.sort(1)
             spread, best = spread.gather(1, order).sort(dim=1, stable=True)
             result[0][part], result[1][part] = spread[:, :k], candidates.gather(1, best[:, :k])
@@ -136,6 +138,13 @@ class Search:
         farthest = self._rank(part, candidates, result)
         return part[beyond <= geometry.reach(geometry.project(self._query[part]), farthest)]
 
+    def _by_mutual(self, geometry: Geometry, rows: Tensor, count: int, result: tuple[Tensor, Tensor]) -> Tensor:
+        """Do the same with candidates of all rows at once, in small parts: the budget holds the candidates as well."""
+        self._whole, self._local = {}, threading.local()
+        found = MutualCandidates(geometry, self._reference, count, self._threads)
+        parts = torch.split(rows, CHECKED_ROWS)
+        return torch.cat(in_threads(lambda part: self._check(geometry, part, *found.of(part), result), parts))
+
     def _is_mutual(self, count: int) -> bool:
         """Return whether rows are searched among themselves, are many, and the budget holds what that takes.
 
@@ -150,6 +159,7 @@ class Search:
             and query.device.type == "cpu"
             and (query.data_ptr(), query.shape, query.stride())
             == (reference.data_ptr(), reference.shape, reference.stride())
+            and query.is_neg() == reference.is_neg()
             and len(query) >= max(_MUTUAL_ROWS, 64 * count)
             and needed <= budget
         )

@@ -211,7 +211,7 @@ class _MixedSearch(Search):
         rows = torch.cat((numbers, codes.double()), 1)
         stated = None if budget == "auto" else check_int("memory_budget", budget, minimum=1)
         super().__init__(rows, rows, torch.arange(len(rows), device=rows.device), geometry, stated)
-        self._stated, self._distinct = 0, True  # rules out the tree and distinct rows, which know no codes
+        self._stated, self._distinct = 0, True  # rules out the tree, mutual and distinct rows, which know no codes
         self._codes, self._cost = codes.int().T.contiguous(), geometry.cost
 
     def _tiles(
