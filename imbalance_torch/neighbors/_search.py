@@ -54,7 +54,8 @@ class Search:
             torch.empty(len(rows), k, dtype=torch.float64, device=rows.device),
             torch.empty(len(rows), k, dtype=torch.int64, device=rows.device),
         )
-        if k <= _FEW_NEIGHBORS and self._repeats() and not len(self._among_distinct(rows, result)):
+        look = k <= _FEW_NEIGHBORS and not self._distinct
+        if look and self._repeats() and not len(self._among_distinct(rows, result)):
             return result
         count = min(k + _MARGIN, self._available)
         geometry = self._geometry
