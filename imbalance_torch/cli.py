@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -61,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _guarded(command: Callable[[], None], *, debug: bool) -> int:
     try:
-        command()
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+            command()
         sys.stdout.flush()
     except KeyboardInterrupt:
         _complain("interrupted. A training run goes on with `imbalance-torch resume DIR`.")
@@ -103,7 +106,7 @@ def _parser() -> _Parser:
     demo.add_argument("--fast", action="store_true", help="a small budget, to see that everything works")
     demo.add_argument("--seed", type=int, default=0, help="seed of weights, batches and dropout")
 
-    inspect = add("inspect", _inspect, "print column roles, class counts and the split of a table")
+    inspect = add("inspect", _inspect, "print column roles, class counts, the split and the leak audit of a table")
     _add_data(inspect)
 
     train = add("train", _train, "train a detector and leave a run directory with a model in it")
@@ -175,11 +178,23 @@ def _parser() -> _Parser:
 
 
 def _add_data(parser: _Parser) -> None:
-    parser.add_argument("file", help="CSV or Parquet file, or nyc_flights for the embedded data")
+    parser.add_argument(
+        "file", help="CSV, Parquet, Arrow or NumPy file, a directory or a pattern; nyc_flights for the embedded data"
+    )
     parser.add_argument("--target", default=None, metavar="COLUMN", help="target column")
     parser.add_argument("--time", default=None, metavar="COLUMN", help="column that orders the rows: split by time")
+    parser.add_argument("--group", default=None, metavar="COLUMN", help="column whose rows stay together in the split")
+    parser.add_argument(
+        "--role",
+        type=_role,
+        action="append",
+        default=[],
+        metavar="COLUMN=ROLE",
+        help="numeric, categorical, boolean, datetime, time, group or ignored; may be repeated",
+    )
     parser.add_argument("--drop", type=_names, default=[], metavar="COLUMN[,...]", help="columns that are not features")
-    parser.add_argument("--positive", default=None, metavar="LABEL", help="positive class, if the classes are text")
+    parser.add_argument("--positive", default=None, metavar="LABEL", help="positive class of two")
+    parser.add_argument("--no-audit", dest="audit", action="store_false", help="do not look for leaks")
     parser.add_argument(
         "--split", type=_numbers, default=[0.6, 0.2, 0.2], metavar="A,B,C", help="train,val,test shares"
     )
@@ -198,6 +213,13 @@ def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
 
+def _role(text: str) -> tuple[str, str]:
+    column, _, role = text.rpartition("=")
+    if not column:
+        raise argparse.ArgumentTypeError(f"expected COLUMN=ROLE such as zip=categorical, got {text!r}")
+    return column, role
+
+
 def _numbers(text: str) -> list[float]:
     try:
         return [float(number) for number in text.split(",")]
@@ -208,15 +230,9 @@ def _numbers(text: str) -> list[float]:
 def _data_options(namespace: argparse.Namespace) -> DataOptions:
     from imbalance_torch.training import DataOptions
 
-    return DataOptions(
-        namespace.file,
-        namespace.target,
-        namespace.time,
-        namespace.drop,
-        namespace.positive,
-        namespace.split,
-        namespace.seed,
-    )
+    names = ("target", "time", "group", "drop", "positive", "split", "seed", "audit")
+    chosen = {name: getattr(namespace, name) for name in names}
+    return DataOptions(namespace.file, **chosen, roles=dict(namespace.role))
 
 
 def _settings(namespace: argparse.Namespace) -> Settings:
@@ -240,16 +256,25 @@ def _demo(namespace: argparse.Namespace) -> None:
 
 
 def _inspect(namespace: argparse.Namespace) -> None:
-    from imbalance_torch.evaluation import inspect
+    from imbalance_torch.evaluation._inspect import inspect, inspection_text
 
     report = inspect(_data_options(namespace).build())
-    print(json.dumps(report) if namespace.json else "\n".join(f"{key:12} {value}" for key, value in report.items()))
+    print(json.dumps(report) if namespace.json else inspection_text(report))
 
 
 def _train(namespace: argparse.Namespace) -> None:
+    from imbalance_torch.evaluation._inspect import data_summary
     from imbalance_torch.training import train
 
-    figures = train(_data_options(namespace), _settings(namespace), namespace.output, threshold=namespace.threshold)
+    if not namespace.json:  # the summary has it
+        warnings.filterwarnings("ignore", message="Leak audit")
+    figures = train(
+        _data_options(namespace),
+        _settings(namespace),
+        namespace.output,
+        threshold=namespace.threshold,
+        started=None if namespace.json else lambda data: print(data_summary(data), flush=True),
+    )
     _print_figures(figures, namespace.json)
     _next(
         f"model {namespace.output}/model; score rows with: "

@@ -80,7 +80,7 @@ BAD_TABLES = {
     "all NaN": (frame(y=np.full(60, np.nan)), "y", "no label in 60 of 60 rows"),
     "some NaN": (frame(y=[None, 1.0] + [0.0, 1.0] * 29), "y", "no label in 1 of 60 rows (first: row 0)"),
     "one row": (frame(y=["a"] + ["b"] * 59), "y", "Class 'a' of target 'y' has 1 row"),
-    "labels": (frame(y=np.arange(60) % 2 + 1), "y", "labels 1, 2: 2 classes must be numbered 0..1"),
+    "many numbers": (frame(y=np.arange(60) + 1), "y", "'y' is continuous"),
     "infinite": (frame(x=[np.inf] + [0.0] * 59), "y", "'x' has an infinite value"),
 }
 

@@ -37,8 +37,8 @@ def outcome(function, *arguments, **kwargs):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("counts", COUNTS, ids=str)
-@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+@pytest.mark.parametrize("counts", COUNTS, ids=lambda value: getattr(value, "__name__", str(value)))
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda value: getattr(value, "__name__", str(value)))
 def test_side_by_side_with_imbalanced_learn(strategy, counts, kind):
     y = np.repeat(list(counts), list(counts.values()))
     expected, complaint = outcome(check_sampling_strategy, strategy, y, kind)
@@ -52,7 +52,7 @@ def test_side_by_side_with_imbalanced_learn(strategy, counts, kind):
         assert message.replace("'", "").split()[:5] == complaint.replace("'", "").split()[:5]
 
 
-@pytest.mark.parametrize("counts", COUNTS, ids=str)
+@pytest.mark.parametrize("counts", COUNTS, ids=lambda value: getattr(value, "__name__", str(value)))
 @pytest.mark.parametrize(
     "strategy",
     ["auto", "all", "majority", "minority", "not majority", "not minority", "nonsense", [0, 1], ["fraud"], [], [1, 7],

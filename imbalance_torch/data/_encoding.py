@@ -1,4 +1,4 @@
-"""Raw rows -> one float32 tensor [numeric | missing indicators | category codes]; fitted on the training rows only."""
+"""Raw rows -> one float32 tensor of numbers, indicators and category codes; fitted on the training rows only."""
 
 from __future__ import annotations
 
@@ -10,30 +10,82 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imbalance_torch._checks import check_int, require
+from imbalance_torch._checks import check_choice, check_int
+from imbalance_torch.data._calendar import PARTS, calendar, varying_features
+from imbalance_torch.data._categories import category_codes, frequent_values
+from imbalance_torch.data._columns import numbers, truth, wall_seconds, zone
+from imbalance_torch.data._numeric import AFFINE, BLOCKS, fit_column
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import ArrayLike
 
-_UNSEEN = 0
+_CHUNK = 16_384
+_LISTS = ("numeric", "categorical", "boolean", "datetime", "blocks")
+_STATE = (*_LISTS, "num_bins", "max_categories", "min_category_rows", "categories", "zones")
 
 
 class TableEncoder(nn.Module):
-    """Encode a table into the tensor that the detectors take.
+    r"""Encode a table into the tensor that the detectors take.
 
-    Numeric column: clipped to ``[min - r/2, max + r/2]`` of the training rows (``r = max - min``), median for missing,
-    ``(x - mean) / sd``, clipped to +-10. A column with missing training values gets an indicator (0 or 1). Category:
-    a code, the most frequent value first; 0 is the bucket of values not seen in training (and of rare ones beyond
-    ``max_categories``), a missing value is a category of its own where training has one. Values are compared as text.
+    The columns of the result are, in this order: numeric blocks, missing indicators, booleans, calendar features,
+    category codes.
+
+    A numeric value is clipped to :math:`[\min - r/2, \max + r/2]` of the training rows (:math:`r = \max - \min`), the
+    median stands for a missing one, and every block of ``blocks`` maps the outcome :math:`x`:
+
+    =============  ==================================================================================================
+    ``standard``   :math:`(x - \text{mean}) / \text{sd}`, clipped to ±10
+    ``robust``     :math:`(x - \text{median}) / \text{IQR}`, clipped to ±10; with sd where the quartiles coincide
+    ``log``        :math:`\log(x / m + 0.1)` with :math:`m` the median of the positive values, where no training value
+                   is negative; else :math:`\operatorname{sign}(z) \log(1 + 4|z|)`, :math:`z = (x - \text{median}) /
+                   \text{sd}`. Then standardised, clipped to ±10
+    ``quantile``   normal score of the rank among 1000 stored quantiles
+    ``bins``       piecewise-linear: for edges :math:`e_0 < \dots < e_T`, the T values
+                   :math:`\operatorname{clip}((x - e_{t-1}) / (e_t - e_{t-1}), 0, 1)`. Inner edges are the cuts of a
+                   decision tree on this column and the training labels, the outer ones its range
+    =============  ==================================================================================================
+
+    A boolean becomes 0 or 1, the more frequent one where it is missing. A time becomes sine and cosine of the hour
+    (with its minutes), the weekday and the day of the year, on the clock of the column's own zone; 0 where it is
+    missing. Of these only parts that vary in the training rows are kept, the day of the year only when they span a
+    year. Every numeric, boolean or time column with missing training values gets one indicator (0 or 1), whatever the
+    blocks.
+
+    A category becomes a code, the most frequent value first. Code 0 is the bucket of values without a code: unseen in
+    training, or rare. A missing value is a category of its own where training has one. Values are compared as text.
 
     Args:
         numeric: names of the numeric columns.
         categorical: names of the categorical columns.
+        boolean: names of the columns of true and false.
+        datetime: names of the columns of dates or times.
+        blocks: any of the five blocks; whatever the order here, theirs is that of the table above.
+        num_bins: most bins of a column in the block "bins".
         max_categories: most frequent values of a column that keep a code of their own.
+        min_category_rows: training rows that a value needs for a code of its own.
+
+    Raises:
+        ValueError: an unknown block, none or one twice, a column with two roles, or a number out of range.
 
     Notes:
-        Statistics are buffers, computed in float64. ``forward`` works on raw tensors, ``encode`` on a table; memory is
-        O(rows x columns).
+        Statistics are buffers, computed in float64. ``forward`` works on raw tensors and exports ("quantile" to
+        torch.export alone, not to ONNX), ``encode`` on a table, in chunks: beside the result it keeps one column of
+        codes. Fitting holds one numeric column at a time; "bins" sorts each and grows a tree on it.
+
+        A missing value has no learned replacement, because the encoder is fitted before any network is: the weights of
+        the first layer on the indicator add what a learned value would. A tree leaf holds at least 2 % of the rows of
+        the rarest class, but no fewer than 8 and no more than 64 rows, so that rare positives make edges.
+
+        Sine and cosine rather than codes: 23 and 0 o'clock are neighbours, and every network takes numbers. The month
+        is left out, as it is a coarse day of the year. The year has its mean length of 365.2425 days, which moves a
+        date by up to a day. A season of which only a part was seen cannot be told from a trend, hence the whole year.
+
+        NOTE[DIFF] Gorishniy et al. let the outer bins grow beyond 1 and below 0; here every bin ends at 0 and 1.
+        scikit-learn's RobustScaler leaves columns with equal quartiles unscaled.
+
+    References:
+        Gorishniy, Rubachev, Babenko: On Embeddings for Numerical Features in Tabular Deep Learning. NeurIPS 2022.
 
     Example:
         >>> import pandas as pd
@@ -48,139 +100,199 @@ class TableEncoder(nn.Module):
 
     low: Tensor
     high: Tensor
-    median: Tensor
-    mean: Tensor
-    scale: Tensor
-    indicator_columns: Tensor
+    unit: Tensor
+    fill: Tensor
+    indicators: Tensor
+    calendar_features: Tensor
 
-    def __init__(self, numeric: Sequence[str], categorical: Sequence[str], *, max_categories: int = 254) -> None:
+    def __init__(
+        self,
+        numeric: Sequence[str],
+        categorical: Sequence[str],
+        *,
+        boolean: Sequence[str] = (),
+        datetime: Sequence[str] = (),
+        blocks: Sequence[str] = ("standard",),
+        num_bins: int = 8,
+        max_categories: int = 254,
+        min_category_rows: int = 1,
+    ) -> None:
         super().__init__()
+        if isinstance(blocks, str) or not blocks or len({*blocks}) < len(blocks):
+            raise ValueError(f"`blocks` must name different blocks out of {', '.join(BLOCKS)}, got blocks={blocks!r}.")
+        chosen = [check_choice("blocks", name, BLOCKS) for name in blocks]
         self.numeric = list(numeric)
         self.categorical = list(categorical)
+        self.boolean = list(boolean)
+        self.datetime = list(datetime)
+        self.blocks = [name for name in BLOCKS if name in chosen]
+        self.num_bins = check_int("num_bins", num_bins, minimum=2)
         self.max_categories = check_int("max_categories", max_categories, minimum=1)
-        self.categories: dict[str, list[str | None]] = {name: [] for name in self.categorical}
-        for name in ("low", "high", "median", "mean", "scale"):
-            self.register_buffer(name, torch.zeros(len(self.numeric), dtype=torch.float64))
-        self.register_buffer("indicator_columns", torch.zeros(len(self.numeric), dtype=torch.bool))
+        self.min_category_rows = check_int("min_category_rows", min_category_rows, minimum=1)
+        twice = [name for name, count in Counter(self.columns).items() if count > 1]
+        if twice:
+            raise ValueError(f"Column {twice[0]!r} has two roles. Name it once.")
+        self.categories: dict[str, list[str | None]] = {}
+        self.zones: dict[str, str | None] = {}
+        names = [f"{block}_{statistic}" for block in self.blocks for statistic in BLOCKS[block].statistics]
+        for name in ["low", "high", "unit", "fill", "indicators", "calendar_features", *names]:
+            self.register_buffer(name, torch.zeros(0))
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that a table must have."""
+        return [*self.numeric, *self.boolean, *self.datetime, *self.categorical]
 
     @property
     def num_numeric(self) -> int:
-        """Leading columns that are continuous: the ones that SMOTE may interpolate."""
-        return len(self.numeric)
+        """Leading columns that SMOTE may interpolate, because a point between two rows is again a possible row.
+
+        These are the blocks "standard" and "robust"; without them the first one, unless that is "bins". All further
+        columns of a synthetic row are those of its base row, so that only with a single block, or these two, all
+        of its numbers lie at one and the same point.
+        """
+        leading = [block for block in self.blocks if block in AFFINE] or [b for b in self.blocks[:1] if b != "bins"]
+        return len(leading) * len(self.numeric)
 
     @property
     def num_dense(self) -> int:
-        """Leading columns that are not category codes: numeric ones and missing indicators."""
-        return len(self.numeric) + int(self.indicator_columns.sum())
+        """Leading columns that are not category codes."""
+        widths = [
+            self.get_buffer("bins_low").numel() if block == "bins" else len(self.numeric) for block in self.blocks
+        ]
+        return sum(widths) + self.indicators.numel() + len(self.boolean) + self.calendar_features.numel()
 
     @property
     def cardinalities(self) -> list[int]:
         """Codes of each categorical column, the bucket of unseen values included."""
         return [len(self.categories[name]) + 1 for name in self.categorical]
 
-    def fit(self, frame: pd.DataFrame) -> TableEncoder:
+    def fit(self, frame: pd.DataFrame, labels: ArrayLike | None = None) -> TableEncoder:
         """Learn statistics and categories from the training rows.
 
+        Args:
+            frame: the training rows, (N, columns).
+            labels: class of each row, (N,); only the block "bins" needs them.
+
         Raises:
-            ValueError: no rows, a missing column, a column without any value, or an infinite value.
+            ValueError: no rows, no labels for "bins", a missing column, a column without any value, or a value that
+                is infinite or of another type.
         """
         if len(frame) == 0:
             raise ValueError("The table has no rows to fit the encoder on.")
-        values = self._numbers(frame)
-        missing = np.isnan(values)
-        if len(self.numeric):
-            empty = missing.all(axis=0)
-            if empty.any():
-                name = self.numeric[int(np.argmax(empty))]
-                raise ValueError(f"Column {name!r} has no value in the training rows. Leave it out (`drop`).")
-            low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-            unit = np.maximum(np.abs(low), np.abs(high))
-            unit[unit == 0] = 1.0  # in units of the largest value no square overflows and a constant has sd 0
-            values /= unit
-            median = np.nanmedian(values, axis=0)
-            filled = np.where(missing, median, values)
-            deviation = filled.std(axis=0) * unit
-            with np.errstate(over="ignore"):
-                spread = (high - low) / 2
-                low, high = low - spread, high + spread
-            for name, value in {
-                "low": low,
-                "high": high,
-                "median": median * unit,
-                "mean": filled.mean(axis=0) * unit,
-                "scale": np.where(deviation > 0, deviation, 1.0),
-                "indicator_columns": missing.any(axis=0),
-            }.items():
-                getattr(self, name).copy_(torch.as_tensor(value))
+        self._check_columns(frame)
+        classes = None if labels is None else np.asarray(labels)
+        if classes is None and "bins" in self.blocks:
+            raise ValueError("The block 'bins' learns its edges from the labels. Pass `fit(frame, labels)`.")
+        if classes is not None and classes.shape != (len(frame),):
+            raise ValueError(f"`labels` must have shape ({len(frame)},), got {classes.shape}.")
+        learnt: dict[str, list[np.ndarray]] = {name: [] for name, _ in self.named_buffers()}
+        missing = []
+        for position, name in enumerate(self.numeric):
+            values, absent = _with_any_value(numbers(frame[name]), name)
+            missing.append(absent)
+            for key, value in fit_column(values, classes, self.blocks, self.num_bins, position).items():
+                learnt[key].append(value)
+        for name in self.boolean:
+            values, absent = _with_any_value(truth(frame[name]), name)
+            missing.append(absent)
+            learnt["fill"].append(np.array([float(np.nanmean(values) > 0.5)]))
+        self.zones = {name: zone(frame[name]) for name in self.datetime}
+        for position, name in enumerate(self.datetime):
+            values, absent = _with_any_value(wall_seconds(frame[name], self.zones[name]), name)
+            missing.append(absent)
+            features = np.array(varying_features(values), dtype=np.int64)
+            learnt["calendar_features"].append(features + 2 * len(PARTS) * position)
+        learnt["indicators"].append(np.flatnonzero(missing))
+        for name, parts in learnt.items():
+            value = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+            self.register_buffer(name, torch.as_tensor(value, device=self.low.device))
         for name in self.categorical:
-            codes, texts = _factorize(frame, name)
-            counts: Counter[str | None] = Counter()
-            for value, count in zip(texts, np.bincount(codes, minlength=len(texts)), strict=True):
-                counts[value] += int(count)
-            self.categories[name] = [value for value, count in counts.most_common(self.max_categories) if count]
+            self.categories[name] = frequent_values(frame[name], self.max_categories, self.min_category_rows)
         return self
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
-        """Encode raw numbers (N, numeric) with NaN for missing and codes (N, categorical) into (N, D) float32."""
-        missing = numbers.isnan()
-        clipped = numbers.to(torch.float64).clamp(self.low, self.high)
-        filled = torch.where(missing, self.median, clipped)
-        standardised = ((filled - self.mean) / self.scale).clamp(-10, 10)
-        parts = (standardised, missing[:, self.indicator_columns], codes)
+        """Encode raw tensors.
+
+        Args:
+            numbers: (N, numeric + boolean + datetime columns), NaN for missing: the values, 0 or 1, and seconds since
+                1970-01-01 on the clock of the column's zone (float64).
+            codes: (N, categorical columns).
+
+        Returns:
+            (N, D) float32.
+        """
+        raw = numbers.to(torch.float64)
+        missing = raw.isnan()
+        plain, times = raw.tensor_split([len(self.numeric) + len(self.boolean)], dim=1)
+        filled = torch.where(plain.isnan(), self.fill, plain)
+        x = filled[:, : len(self.numeric)].clamp(self.low, self.high) / self.unit
+        parts = [
+            BLOCKS[block].apply(x, *(self.get_buffer(f"{block}_{name}") for name in BLOCKS[block].statistics))
+            for block in self.blocks
+            if self.numeric
+        ]
+        parts += [
+            missing.index_select(1, self.indicators),
+            filled[:, len(self.numeric) :],
+            calendar(times).index_select(1, self.calendar_features),
+            codes,
+        ]
         return torch.cat([part.to(torch.float32) for part in parts], dim=1)
 
     def encode(self, frame: pd.DataFrame) -> Tensor:
         """Encode a table, (N, D) float32; columns may come in any order, extra ones are ignored.
 
         Raises:
-            ValueError: a missing column, or an infinite value.
+            ValueError: a missing column, or a value that is infinite or of another type.
+            RuntimeError: the encoder is not fitted.
         """
+        if self.fill.numel() != len(self.numeric) + len(self.boolean) or len(self.categories) != len(self.categorical):
+            raise RuntimeError("The encoder is not fitted. Call `fit` with the training rows first.")
         self._check_columns(frame)
-        codes = np.stack([self._codes(frame, name) for name in self.categorical], axis=1) if self.categorical else None
-        numbers = torch.from_numpy(self._numbers(frame)).to(self.low.device)
-        return self(numbers, numbers.new_zeros(len(frame), 0) if codes is None else torch.from_numpy(codes).to(numbers))  # type: ignore[no-any-return]
+        device, dense = self.low.device, self.num_dense
+        encoded = torch.empty(len(frame), dense + len(self.categorical), device=device)
+        for position, name in enumerate(self.categorical, start=dense):
+            encoded[:, position] = torch.from_numpy(category_codes(frame[name], self.categories[name])).to(device)
+        for start in range(0, len(frame), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            raw = [numbers(frame[name].iloc[rows]) for name in self.numeric]
+            raw += [truth(frame[name].iloc[rows]) for name in self.boolean]
+            raw += [wall_seconds(frame[name].iloc[rows], self.zones[name]) for name in self.datetime]
+            codes = encoded[rows, dense:]
+            stacked = np.stack(raw, axis=1) if raw else np.zeros((len(codes), 0))
+            encoded[rows] = self(torch.from_numpy(stacked).to(device), codes)
+        return encoded
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Column names and categories: all that is not a tensor, ready for JSON."""
-        return {"numeric": self.numeric, "max_categories": self.max_categories, "categories": self.categories}
+        """Arguments, categories and time zones: all that is not a tensor, ready for JSON."""
+        return {name: getattr(self, name) for name in _STATE}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take over what :meth:`get_extra_state` gave."""
-        self.numeric = list(state["numeric"])
-        self.max_categories = state["max_categories"]
-        self.categories = {name: list(values) for name, values in state["categories"].items()}
-        self.categorical = list(self.categories)
+        for name in _STATE:
+            setattr(self, name, state[name])
 
-    def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
-        self._check_columns(frame)
-        values = np.empty((len(frame), len(self.numeric)), dtype=np.float64)
-        for position, name in enumerate(self.numeric):
-            try:
-                values[:, position] = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"Column {name!r} must be numeric, got {frame[name].dtype}: {error}.") from error
-        infinite = np.isinf(values).any(axis=0)
-        if infinite.any():
-            name = self.numeric[int(np.argmax(infinite))]
-            row = frame.index[int(np.argmax(np.isinf(values[:, self.numeric.index(name)])))]
-            raise ValueError(f"Column {name!r} has an infinite value (first: row {row}). Replace it or leave it empty.")
-        return values
-
-    def _codes(self, frame: pd.DataFrame, name: str) -> np.ndarray:
-        codes, values = _factorize(frame, name)
-        known = {value: code for code, value in enumerate(self.categories[name], start=1)}
-        lookup = np.array([known.get(value, _UNSEEN) for value in values], dtype=np.int64)
-        return np.asarray(lookup[codes])
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Let the buffers have the names and shapes of the state, so that any encoder takes the state of any other."""
+        device = self.low.device
+        self._buffers.clear()
+        for key, value in state_dict.items():
+            if key.startswith(prefix) and isinstance(value, Tensor):
+                self.register_buffer(key.removeprefix(prefix), torch.empty_like(value, device=device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _check_columns(self, frame: pd.DataFrame) -> None:
-        missing = [name for name in [*self.numeric, *self.categorical] if name not in frame.columns]
+        missing = [name for name in self.columns if name not in frame.columns]
         if missing:
             raise ValueError(
                 f"The table lacks the column(s) {', '.join(map(repr, missing))}, which the model was trained on."
             )
 
 
-def _factorize(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str | None]]:
-    """Return a code for each row and what the codes stand for; the last one is a missing value."""
-    codes, values = require("pandas", extra="train").factorize(frame[name])
-    return np.where(codes < 0, len(values), codes), [*map(str, values), None]
+def _with_any_value(values: np.ndarray, name: str) -> tuple[np.ndarray, bool]:
+    """Return the values and whether some are missing; all must not be."""
+    missing = np.isnan(values)
+    if missing.all():
+        raise ValueError(f"Column {name!r} has no value in the training rows. Leave it out (`drop`).")
+    return values, bool(missing.any())

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from imbalance_torch._checks import check_choice, check_int, require
+from imbalance_torch.data._parts import to_pandas
 from imbalance_torch.data._schema import check_column, missing_labels
-from imbalance_torch.data._tables import read_arrow, suffix_of, to_pandas, write_table
+from imbalance_torch.data._tables import read_arrow, suffix_of, write_table
 from imbalance_torch.plan import SamplingStrategy
 from imbalance_torch.resampling import ADASYN, SMOTE, SMOTENC, BorderlineSMOTE, RandomOverSampler, RandomUnderSampler
 from imbalance_torch.resampling._containers import features, rows_as, template

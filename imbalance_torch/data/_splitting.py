@@ -1,8 +1,8 @@
-"""Splits into training, validation and test rows: in time order, or stratified by class."""
+"""Splits into training, validation and test rows: in time order, or stratified by class; what every split checks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,8 @@ def time_split(time: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.2)) -> S
     """Split in time order: the oldest rows train, the newest test.
 
     Rows of the same time stay on one side of a cut, so that no part knows the present of the next; a cut lies where
-    the time changes, as near to its share as that allows.
+    the time changes, as near to its share as that allows. Groups (cards, patients) are not looked at: one that goes
+    on over a cut is on both sides, as it will be in use; :func:`audit` counts them.
 
     Args:
         time: numbers, datetimes or anything else that sorts, (N,); missing values are an error.
@@ -39,14 +40,9 @@ def time_split(time: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.2)) -> S
         >>> time_split(np.array([3, 1, 2, 2, 5, 4]), (0.5, 0.25, 0.25)).train
         array([1, 2, 3])
     """
-    _check_shares(shares)
+    check_shares(shares)
     time = np.asarray(time)
-    missing = require("pandas", extra="train").isna(time)
-    if missing.any():
-        raise ValueError(
-            f"The time column has {int(missing.sum())} missing values (first: row {int(np.argmax(missing))}). "
-            "Fill them or remove these rows."
-        )
+    check_complete("time", time)
     try:
         order = np.argsort(time, kind="stable")
     except TypeError as error:
@@ -86,12 +82,16 @@ def stratified_split(labels: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.
         >>> [np.bincount(labels[rows]).tolist() for rows in stratified_split(labels)]
         [[6, 3], [2, 1], [2, 1]]
     """
-    _check_shares(shares)
+    check_shares(shares)
+    check_rows(labels)
     generator = np.random.Generator(np.random.PCG64(mix(seed)))
     pieces: list[list[np.ndarray]] = [[], [], []]
     for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
         if count < 3:
-            raise ValueError(f"Class {label} has {count} rows; a split into three parts needs at least 3.")
+            raise ValueError(
+                f"Class {label} has {count} rows; a split into three parts needs at least 3. "
+                "Add rows, merge the class with another, or leave it out."
+            )
         rows = generator.permutation(np.flatnonzero(labels == label))
         first = min(max(round(count * shares[0]), 1), count - 2)
         second = min(max(round(count * (shares[0] + shares[1])), first + 1), count - 1)
@@ -131,6 +131,23 @@ def check_split_classes(split: Split, labels: np.ndarray, classes: Sequence[obje
             )
 
 
-def _check_shares(shares: Sequence[float]) -> None:
+def check_shares(shares: Sequence[float]) -> None:
+    """Raise unless the shares are three positive numbers that sum to 1."""
     if len(shares) != 3 or not all(share > 0 for share in shares) or not abs(sum(shares) - 1) <= 1e-6:
         raise ValueError(f"The split shares must be three positive numbers that sum to 1, got {tuple(shares)}.")
+
+
+def check_rows(rows: Sized) -> None:
+    """Raise when there is nothing to split."""
+    if len(rows) == 0:
+        raise ValueError("There are no rows to split.")
+
+
+def check_complete(role: str, values: np.ndarray) -> None:
+    """Raise when a value of the "time" or "group" column is missing."""
+    missing = require("pandas", extra="train").isna(values)
+    if missing.any():
+        raise ValueError(
+            f"The {role} column has {int(missing.sum())} missing values (first: row {int(np.argmax(missing))}). "
+            "Fill them or remove these rows."
+        )

@@ -1,16 +1,17 @@
-"""Tables on disk: pyarrow reads CSV and Parquet, whole or in chunks; writing is atomic."""
+"""One door to tables: files of any kind and objects of other libraries, whole or in chunks; writing is atomic."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from imbalance_torch._checks import check_int, require
+from imbalance_torch.data._files import Types, first_line, reading
+from imbalance_torch.data._parts import checked, iterate_files, present, read_files, to_pandas
+from imbalance_torch.data._sources import Source, format_of, loaded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,78 +20,101 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".parquet", ".pq")
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    r"""Read a CSV or Parquet file into a DataFrame.
-
-    The types of a CSV are inferred from all of its rows; an empty field is a missing value. Decimals become float64,
-    dates datetime64.
-
-    Args:
-        path: file that ends in ``.csv`` (UTF-8, comma separated, a header), ``.parquet`` or ``.pq``.
-
-    Returns:
-        The rows in the order of the file.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: another suffix, an unreadable or empty file, no rows, text that is not UTF-8, or a column name
-            that occurs twice.
-
-    Example:
-        >>> import tempfile
-        >>> file = Path(tempfile.mkdtemp()) / "cards.csv"
-        >>> _ = file.write_text("amount,card\n1.5,a\n,b\n")
-        >>> read_table(file)
-           amount card
-        0     1.5    a
-        1     NaN    b
-    """
-    table = read_arrow(path)
-    with _reading(Path(path)):
-        return to_pandas(table)
-
-
-def read_arrow(path: str | Path) -> Any:
-    """Read a file as :func:`read_table` does, into the Arrow table that keeps every type and missing value."""
-    file = _existing(path)
-    with _reading(file):
-        if suffix_of(file) == ".csv":
-            # One block holds the whole file, so that a type is inferred from every row.
-            table = _csv_reader(file, block_size=min(max(file.stat().st_size, 1 << 20), (1 << 31) - 1)).read_all()
-        else:
-            table = require("pyarrow.parquet", extra="train").ParquetFile(file).read()
-        _check_columns(file, table.schema)
-        if table.num_rows == 0:
-            raise ValueError(f"{file} has a header but no rows.")
-        return table
-
-
-def iterate_table(
-    path: str | Path,
+def read_table(
+    source: Source,
     *,
     numbers: Sequence[str] = (),
     text: Sequence[str] = (),
     booleans: Sequence[str] = (),
+    datetimes: Sequence[str] = (),
+) -> pd.DataFrame:
+    r"""Read a table of any kind into a DataFrame.
+
+    Paths: a file ``.csv`` (UTF-8, comma separated, a header; also ``.csv.gz``, ``.bz2``, ``.zst``), ``.parquet``,
+    ``.pq``, ``.arrow``, ``.feather``, ``.ipc``, ``.npy`` or ``.npz``; a directory of CSV, Parquet or Arrow files, with
+    those of its subdirectories, whose names ``key=value`` become columns; or a pattern: ``cards/2024*``.
+    Objects: a 2-D or structured NumPy array, a dict of columns, a DataFrame of pandas or polars, an Arrow table or
+    anything else that exports an Arrow stream, or a Hugging Face ``datasets.Dataset``.
+
+    The types of a CSV are inferred from all of its rows; an empty field is a missing value. Decimals become float64,
+    dates datetime64. A 2-D array has the columns x0, x1, ...; an array ``X`` of a dict or ``.npz`` X0, X1, ...
+
+    Args:
+        source: the path or object.
+        numbers: columns of text that are read as float64.
+        text: columns of a CSV that are read as text, so that ``007`` stays; numbers elsewhere that become text.
+        booleans: columns of text, or of 0 and 1 in a CSV, that are read as true or false.
+        datetimes: columns of text (ISO 8601) that are read as datetimes.
+
+    Returns:
+        The rows in the order of the source, of several files sorted by path. A DataFrame comes back as it is.
+
+    Raises:
+        FileNotFoundError: no such file, a directory without a table, or a pattern without a match.
+        TypeError: an object that is no table.
+        ValueError: another suffix, an unreadable or empty file, no rows, text that is not UTF-8, a column name that
+            occurs twice, files whose columns differ, or a value that is not of the type asked for.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "cards.csv"
+        >>> _ = file.write_text("amount,card\n1.5,007\n,008\n")
+        >>> read_table(file, text=["card"])
+           amount card
+        0     1.5  007
+        1     NaN  008
+    """
+    types = _types(numbers, text, booleans, datetimes)
+    if not _is_files(source):
+        table = loaded(source)
+        if len(table) == 0:
+            raise ValueError("The table has no rows.")
+        return table if hasattr(table, "iloc") else to_pandas(checked(table, types))
+    table = read_files(source, types)
+    with reading(Path(source)):
+        return to_pandas(table).reset_index(drop=True)
+
+
+def read_arrow(source: Source) -> pa.Table:
+    """Read a table as :func:`read_table` does, into the Arrow table that keeps every type and missing value."""
+    if _is_files(source):
+        return read_files(source, {})
+    table = loaded(source)
+    if hasattr(table, "iloc"):
+        table = require("pyarrow", extra="train").Table.from_pandas(table, preserve_index=False)
+    if table.num_rows == 0:
+        raise ValueError("The table has no rows.")
+    return checked(table, {})
+
+
+def iterate_table(
+    source: Source,
+    *,
+    numbers: Sequence[str] = (),
+    text: Sequence[str] = (),
+    booleans: Sequence[str] = (),
+    datetimes: Sequence[str] = (),
     columns: Sequence[str] | None = None,
     chunk_rows: int = 65_536,
 ) -> Iterator[pd.DataFrame]:
-    r"""Read a CSV or Parquet file chunk by chunk, in constant memory.
+    r"""Read a table chunk by chunk: CSV, Parquet and Arrow files, directories and patterns in constant memory.
 
-    The type of a CSV column that is named nowhere is inferred from the first megabyte.
+    The type of a CSV column that is named nowhere is inferred from the first megabyte of each file.
 
     Args:
-        path: as for :func:`read_table`.
+        source: as for :func:`read_table`; files one after the other, sorted by path.
         numbers: columns of a CSV that are read as float64, whatever the first rows look like.
-        text: columns of a CSV that are read as text.
+        text: columns that are read as text.
         booleans: columns of a CSV that are read as true or false.
-        columns: columns to read, those that the file has; all by default.
+        datetimes: columns of a CSV that are read as datetimes.
+        columns: columns to read, those that the table has; all by default.
         chunk_rows: rows in a chunk at most.
 
     Yields:
         The next rows, numbered from 0 in each chunk.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`read_table`, at the chunk where the fault lies.
+        FileNotFoundError, TypeError, ValueError: as :func:`read_table`, at the chunk where the fault lies.
 
     Example:
         >>> import tempfile
@@ -100,28 +124,19 @@ def iterate_table(
         [['007', '008'], ['009']]
     """
     check_int("chunk_rows", chunk_rows, minimum=1)
-    file = _existing(path)
-    arrow = require("pyarrow", extra="train")
-    rows = 0
-    with _reading(file):
-        if suffix_of(file) == ".csv":
-            header = _csv_reader(file).schema
-            _check_columns(file, header)
-            types = dict.fromkeys(numbers, arrow.float64()) | dict.fromkeys(text, arrow.string())
-            types |= dict.fromkeys(booleans, arrow.bool_())
-            reader = _csv_reader(file, types, _present(columns, header.names))
-            _check_columns(file, reader.schema)
-            batches = iter(reader)
+    types = _types(numbers, text, booleans, datetimes)
+    if _is_files(source):
+        yield from iterate_files(source, types, columns, chunk_rows)
+        return
+    table = loaded(source)
+    if len(table) == 0:
+        raise ValueError("The table has no rows.")
+    names = present(columns, [*table.columns] if hasattr(table, "iloc") else table.column_names)
+    for start in range(0, len(table), chunk_rows):
+        if hasattr(table, "iloc"):
+            yield table.iloc[start : start + chunk_rows][names].reset_index(drop=True)
         else:
-            source = require("pyarrow.parquet", extra="train").ParquetFile(file)
-            _check_columns(file, source.schema_arrow)
-            batches = source.iter_batches(chunk_rows, columns=_present(columns, source.schema_arrow.names))
-        for batch in batches:
-            rows += batch.num_rows
-            for start in range(0, batch.num_rows, chunk_rows):
-                yield to_pandas(arrow.Table.from_batches([batch.slice(start, chunk_rows)])).reset_index(drop=True)
-    if rows == 0:
-        raise ValueError(f"{file} has a header but no rows.")
+            yield to_pandas(checked(table.slice(start, chunk_rows), types).select(names)).reset_index(drop=True)
 
 
 def write_table(chunks: Iterable[pd.DataFrame | pa.Table], path: str | Path) -> int:
@@ -153,10 +168,27 @@ def write_table(chunks: Iterable[pd.DataFrame | pa.Table], path: str | Path) -> 
         rows = _write(iter(chunks), part, suffix_of(file))
         part.replace(file)
     except require("pyarrow", extra="train").ArrowException as error:
-        raise ValueError(f"Cannot write {file}: {_first_line(error)}.") from error
+        raise ValueError(f"Cannot write {file}: {first_line(error)}.") from error
     finally:
         part.unlink(missing_ok=True)
     return rows
+
+
+def suffix_of(file: Path) -> str:
+    """Return the suffix of a table to write, in lower case, or raise for one that is no table."""
+    if file.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"A table must end in one of {', '.join(SUFFIXES)}, got {file.name!r}.")
+    return file.suffix.lower()
+
+
+def _is_files(source: Source) -> TypeGuard[str | Path]:
+    return isinstance(source, str | Path) and format_of(Path(source)) != "NumPy"
+
+
+def _types(numbers: Sequence[str], text: Sequence[str], booleans: Sequence[str], datetimes: Sequence[str]) -> Types:
+    arrow = require("pyarrow", extra="train")
+    types = dict.fromkeys(numbers, arrow.float64()) | dict.fromkeys(text, arrow.string())
+    return types | dict.fromkeys(booleans, arrow.bool_()) | dict.fromkeys(datetimes, arrow.timestamp("ns"))
 
 
 def _write(chunks: Iterator[pd.DataFrame | pa.Table], part: Path, suffix: str) -> int:
@@ -180,72 +212,3 @@ def _writer(part: Path, schema: Any, suffix: str) -> Any:
     if suffix == ".csv":
         return require("pyarrow.csv", extra="train").CSVWriter(part, schema)
     return require("pyarrow.parquet", extra="train").ParquetWriter(part, schema, compression="zstd")
-
-
-def _csv_reader(
-    file: Path,
-    types: Mapping[str, Any] | None = None,
-    columns: Sequence[str] | None = None,
-    block_size: int | None = None,
-) -> Any:
-    csv = require("pyarrow.csv", extra="train")
-    return csv.open_csv(
-        file,
-        read_options=csv.ReadOptions(block_size=block_size),
-        convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=True, include_columns=columns),
-    )
-
-
-def to_pandas(table: Any) -> pd.DataFrame:
-    """Return an Arrow table as a DataFrame; decimals become float64, dates datetime64."""
-    arrow = require("pyarrow", extra="train")
-    fields = [f.with_type(arrow.float64()) if arrow.types.is_decimal(f.type) else f for f in table.schema]
-    return table.cast(arrow.schema(fields, table.schema.metadata)).to_pandas(date_as_object=False)
-
-
-def _present(columns: Sequence[str] | None, names: Sequence[str]) -> list[str] | None:
-    return None if columns is None else [name for name in names if name in columns]
-
-
-@contextmanager
-def _reading(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except (require("pyarrow", extra="train").ArrowException, OSError, UnicodeDecodeError) as error:
-        column = re.search(r"CSV column #(\d+)", str(error))
-        where = f" (column {_csv_reader(file).schema.names[int(column[1])]!r})" if column else ""
-        kind = "a UTF-8 CSV" if suffix_of(file) == ".csv" else "a Parquet"
-        raise ValueError(
-            f"Cannot read {file}{where}: {_first_line(error)}. Is it complete, and {kind} file?"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    line = "".join(character if character.isprintable() else " " for character in str(error).partition("\n")[0])
-    return line[:300].rstrip(". ")
-
-
-def _existing(path: str | Path) -> Path:
-    file = Path(path)
-    suffix_of(file)
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no file {file}.")
-    if file.stat().st_size == 0:
-        raise ValueError(f"{file} is empty.")
-    return file
-
-
-def suffix_of(file: Path) -> str:
-    """Return the suffix of a table's file, in lower case, or raise for one that is no table."""
-    if file.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"A table must end in one of {', '.join(SUFFIXES)}, got {file.name!r}.")
-    return file.suffix.lower()
-
-
-def _check_columns(file: Path, schema: Any) -> None:
-    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{file} has two columns named {twice[0]!r}. Rename one of them.")
-    for field in schema:
-        if suffix_of(file) == ".csv" and require("pyarrow.types", extra="train").is_binary(field.type):
-            raise ValueError(f"Column {field.name!r} of {file} is not UTF-8 text. Save the file as UTF-8.")

@@ -8,6 +8,8 @@ from imbalance_torch.training._fitting import Settings, fit
 from imbalance_torch.training._model import TabularModel
 from imbalance_torch.training._registry import LOSSES, NETWORKS, RECIPES, RESAMPLERS, SAMPLERS, Technique
 from imbalance_torch.training._run import DataOptions, evaluate, resume, score, train
+from imbalance_torch.training._tensor_datamodule import TensorDataModule
+from imbalance_torch.training._wrapped_datamodule import ImbalancedDataModule
 
 __all__ = [
     "LOSSES",
@@ -18,6 +20,7 @@ __all__ = [
     "DataOptions",
     "ElasticResume",
     "ImbalancedClassifier",
+    "ImbalancedDataModule",
     "NonFiniteLossError",
     "RandomState",
     "Settings",
@@ -26,6 +29,7 @@ __all__ = [
     "TabularDataModule",
     "TabularModel",
     "Technique",
+    "TensorDataModule",
     "evaluate",
     "fit",
     "resume",

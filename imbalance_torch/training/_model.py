@@ -27,7 +27,7 @@ from imbalance_torch.training._registry import LOSSES, NETWORKS
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 1
+FORMAT = 2
 _FILES = ("model.json", "model.safetensors")
 
 
@@ -145,13 +145,15 @@ class TabularModel:
         folder = Path(directory)
         contents = _verified(folder)
         record = json.loads(contents["model.json"])
-        if record["format"] != FORMAT:
-            raise ValueError(f"{folder} has model format {record['format']}, this version reads {FORMAT}. Upgrade.")
+        if record["format"] not in (1, FORMAT):
+            raise ValueError(
+                f"{folder} has model format {record['format']}, this version reads 1 to {FORMAT}. Upgrade."
+            )
         tensors = load_tensors(contents["model.safetensors"])
         encoder = TableEncoder([], [])
-        encoder.set_extra_state(record["encoder"])
-        for name, _ in list(encoder.named_buffers()):
-            encoder.register_buffer(name, tensors[f"encoder.{name}"])
+        state = {k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")}
+        state["_extra_state"] = record["encoder"]
+        encoder.load_state_dict(_state_of_format_1(state) if record["format"] == 1 else state)
         network = NETWORKS[check_choice("network", record["network"]["name"], NETWORKS)](
             **record["network"]["arguments"]
         )
@@ -204,7 +206,9 @@ class TabularModel:
             f"- Training rows by class: {record['class_counts']}; shares {shares}",
             f"- Shares fed in training: {fed}; loss `{self.loss}`; probabilities are corrected for both",
             f"- Threshold on the corrected probability, chosen on validation rows: {self.threshold}",
-            f"- Features: {len(self.schema.numeric)} numeric, {len(self.schema.categorical)} categorical",
+            f"- Features: {len(self.schema.numeric)} numeric, {len(self.schema.boolean)} boolean, "
+            f"{len(self.schema.datetime)} datetime, {len(self.schema.categorical)} categorical",
+            f"- Numeric blocks: {', '.join(self.encoder.blocks)}",
             *(f"- Ignored column `{name}`: {reason}" for name, reason in self.schema.ignored.items()),
             f"- Versions: {record['versions']}",
             *(f"- {name}: {value}" for name, value in self.card.items()),
@@ -220,6 +224,22 @@ def check_replaceable(directory: Path) -> None:
         raise FileExistsError(
             f"{directory} exists and is not a model directory. Move it away, or choose another output."
         )
+
+
+def _state_of_format_1(state: dict[str, Any]) -> dict[str, Any]:
+    """Translate the state of an encoder that had the standard block and categories only."""
+    extra = TableEncoder(state["_extra_state"]["numeric"], [*state["_extra_state"]["categories"]]).get_extra_state()
+    return {
+        "low": state["low"],
+        "high": state["high"],
+        "unit": torch.ones_like(state["low"]),
+        "fill": state["median"],
+        "indicators": state["indicator_columns"].nonzero().flatten(),
+        "calendar_features": torch.zeros(0, dtype=torch.int64),
+        "standard_mean": state["mean"],
+        "standard_scale": state["scale"],
+        "_extra_state": extra | state["_extra_state"],
+    }
 
 
 def _json(record: object) -> bytes:

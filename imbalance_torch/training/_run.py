@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from imbalance_torch._checks import check_choice, require
 from imbalance_torch.data import iterate_table, write_table
+from imbalance_torch.data._sources import fingerprint
 from imbalance_torch.decision import (
     threshold_for_balanced_accuracy,
     threshold_for_cost,
@@ -47,21 +47,32 @@ class DataOptions:
     drop: list[str] = field(default_factory=list)
     positive: str | None = None
     split: Sequence[float] = (0.6, 0.2, 0.2)
+    blocks: Sequence[str] = ("standard",)
+    num_bins: int = 8
+    max_categories: int = 254
+    min_category_rows: int = 1
     seed: int = 0
+    group: str | None = None
+    roles: dict[str, str] = field(default_factory=dict)
+    audit: bool = True
 
     def build(self) -> TabularDataModule:
         """Build the data module."""
         return TabularDataModule(**self.__dict__)
 
     def fingerprint(self) -> str:
-        """Return the sha256 of the file; the embedded data have a fixed name."""
-        if self.source == EMBEDDED:
-            return EMBEDDED
-        with open(self.source, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        """Return the sha256 of the file, of several files over their paths and contents; a fixed name if embedded."""
+        return EMBEDDED if self.source == EMBEDDED else fingerprint(self.source)
 
 
-def train(options: DataOptions, settings: Settings, output: str | Path, *, threshold: str = "f1") -> dict[str, float]:
+def train(
+    options: DataOptions,
+    settings: Settings,
+    output: str | Path,
+    *,
+    threshold: str = "f1",
+    started: Callable[[TabularDataModule], None] | None = None,
+) -> dict[str, float]:
     """Train a detector into a run directory: ``run.json``, ``checkpoints/``, ``log/``, ``metrics.json``, ``model/``.
 
     Args:
@@ -70,6 +81,7 @@ def train(options: DataOptions, settings: Settings, output: str | Path, *, thres
         output: directory of the run; it must not exist yet, or be empty.
         threshold: how the threshold is chosen on validation rows: "f1", "balanced_accuracy", "cost:FN=10,FP=1", or a
             number.
+        started: called with the data once they are read and encoded, such as to print their roles.
 
     Returns:
         The figures on the test rows.
@@ -93,6 +105,8 @@ def train(options: DataOptions, settings: Settings, output: str | Path, *, thres
         "settings": settings.to_dict(),
         "threshold": threshold,
     }
+    if started is not None:
+        started(data)
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / "run.json", record)
     try:
@@ -128,7 +142,7 @@ def resume(output: str | Path) -> dict[str, float]:
         raise ValueError(f"{directory / 'run.json'} is damaged ({error}). Train again.") from error
     if options.fingerprint() != record["fingerprint"]:
         raise ValueError(f"{options.source} has changed since the run began. Restore the file, or train anew.")
-    data = _prepared(options)
+    data = _prepared(replace(options, audit=False))  # told when the run began
     model = fit(data, settings, directory=directory, resume=True)
     return _finish(model, data, settings, record["threshold"], directory)
 
@@ -154,7 +168,7 @@ def score(model: str | Path, file: str | Path, output: str | Path, *, keep: Sequ
 
     Args:
         model: model directory.
-        file: CSV or Parquet; the target column is not needed.
+        file: what :func:`read_table` takes, such as a file or a directory; the target column is not needed.
         output: CSV or Parquet; appears whole or not at all.
         keep: columns of ``file`` that are copied to the output, such as an identifier.
 
@@ -178,12 +192,14 @@ def _typed_chunks(
     booleans = [
         name for name, values in categories.items() if values & {"True", "False"} and values <= {None, "True", "False"}
     ]
+    zoned = [name for name, zone in encoder.zones.items() if zone is not None]
     return iterate_table(
         file,
         numbers=encoder.numeric,
-        text=[name for name in encoder.categorical if name not in booleans] + [*extra] * text,
-        booleans=booleans,
-        columns=[*encoder.numeric, *encoder.categorical, *extra],
+        text=[name for name in encoder.categorical if name not in booleans] + zoned + [*extra] * text,
+        booleans=[*encoder.boolean, *booleans],
+        datetimes=[name for name in encoder.datetime if name not in zoned],
+        columns=[*encoder.columns, *extra],
     )
 
 

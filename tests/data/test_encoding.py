@@ -263,3 +263,113 @@ def test_forward_on_raw_tensors_of_any_device(frame, device):
     assert encoded.device.type == device.type
     torch.testing.assert_close(encoded.cpu(), expected, rtol=1e-6, atol=1e-6)
     assert encoder.encode(frame).device.type == device.type
+
+
+EVERYTHING = {"boolean": ["f"], "datetime": ["w"], "blocks": ["standard", "robust", "log", "quantile", "bins"]}
+
+
+@pytest.fixture
+def everything(frame):
+    """A table with every role, and an encoder with every block."""
+    rng = np.random.default_rng(1)
+    times = pd.Series(pd.date_range("2022-01-01", periods=400, freq="55h", tz="Europe/Berlin"))
+    frame = frame.assign(
+        f=pd.Series(frame["f"]).astype(object).where(rng.random(400) > 0.1, None), w=times.mask(rng.random(400) < 0.1)
+    )
+    encoder = TableEncoder(["a", "b", "i"], ["c", "d"], **EVERYTHING)
+    return frame, encoder.fit(frame, (frame["a"] > 105).to_numpy())
+
+
+def raw_tensors(encoder, frame):
+    from imbalance_torch.data._columns import numbers, truth, wall_seconds
+
+    columns = [numbers(frame[name]) for name in encoder.numeric] + [truth(frame[name]) for name in encoder.boolean]
+    columns += [wall_seconds(frame[name], encoder.zones[name]) for name in encoder.datetime]
+    return torch.tensor(np.stack(columns, axis=1)), encoder.encode(frame)[:, encoder.num_dense :]
+
+
+def test_the_layout_with_every_role(everything):
+    frame, encoder = everything
+    x = encoder.encode(frame)
+    blocks = 12 + encoder.bins_low.numel()
+    assert x.shape[1] == encoder.num_dense + 2 == blocks + 3 + 1 + 6 + 2
+    gaps = frame[["b", "f", "w"]].isna().to_numpy()
+    np.testing.assert_array_equal(x[:, blocks : blocks + 3], gaps)
+    known = ~gaps[:, 1]
+    np.testing.assert_array_equal(x[known, blocks + 3], frame["f"][known].astype(float))
+    assert encoder.num_numeric == 6
+
+
+def test_state_of_every_role_round_trips_through_files(everything, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    frame, encoder = everything
+    save_file(dict(encoder.named_buffers()), tmp_path / "e.safetensors")
+    record = json.loads(json.dumps(encoder.get_extra_state()))
+    again = TableEncoder([], [])
+    again.load_state_dict({**load_file(tmp_path / "e.safetensors"), "_extra_state": record})
+    assert torch.equal(again.encode(frame), encoder.encode(frame))
+    assert again.get_extra_state() == encoder.get_extra_state()
+    refitted = again.fit(frame, (frame["a"] > 105).to_numpy())
+    assert torch.equal(refitted.encode(frame), encoder.encode(frame))
+
+
+def test_chunks_do_not_change_rows(everything, monkeypatch):
+    frame, encoder = everything
+    whole = encoder.encode(frame)
+    monkeypatch.setattr("imbalance_torch.data._encoding._CHUNK", 37)
+    assert torch.equal(encoder.encode(frame), whole)
+    assert torch.equal(encoder.encode(frame.iloc[5:6]), whole[5:6])
+    assert torch.equal(encoder.encode(frame.sample(frac=1, random_state=0)).sort(dim=0)[0], whole.sort(dim=0)[0])
+
+
+def test_every_block_and_role_exports(everything):
+    frame, encoder = everything
+    numbers, codes = raw_tensors(encoder, frame)
+    expected = encoder.encode(frame)
+    assert torch.equal(encoder(numbers, codes), expected)
+    batch = torch.export.Dim("batch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(
+            encoder, (numbers[:4], codes[:4]), dynamic_shapes={"numbers": {0: batch}, "codes": {0: batch}}
+        )
+    assert torch.equal(program.module()(numbers, codes), expected)
+
+
+@pytest.mark.slow
+def test_onnx(everything, tmp_path):
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    frame, _ = everything
+    options = {**EVERYTHING, "blocks": ["standard", "robust", "log", "bins"]}
+    encoder = TableEncoder(["a", "b", "i"], ["c", "d"], **options).fit(frame, (frame["a"] > 105).to_numpy())
+    numbers, codes = raw_tensors(encoder, frame)
+    batch = torch.export.Dim("batch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            encoder,
+            (numbers[:4], codes[:4]),
+            dynamo=True,
+            dynamic_shapes={"numbers": {0: batch}, "codes": {0: batch}},
+            verbose=False,
+        )
+    program.save(tmp_path / "e.onnx")
+    session = runtime.InferenceSession(tmp_path / "e.onnx")
+    feeds = dict(zip([i.name for i in session.get_inputs()], [numbers.numpy(), codes.numpy()], strict=True))
+    np.testing.assert_allclose(session.run(None, feeds)[0], encoder(numbers, codes), atol=1e-4)
+
+
+def test_rare_values_share_the_bucket_of_unseen_ones():
+    frame = pd.DataFrame({"c": ["a"] * 5 + ["b"] * 3 + ["c"] * 2 + [None]})
+    encoder = TableEncoder([], ["c"], min_category_rows=3).fit(frame)
+    assert encoder.encode(frame)[:, 0].tolist() == [1.0] * 5 + [2.0] * 3 + [0.0] * 3
+
+
+def test_a_column_with_two_roles_and_an_encoder_that_is_not_fitted(frame):
+    with pytest.raises(ValueError, match="Column 'a' has two roles"):
+        TableEncoder(["a"], [], boolean=["a"])
+    for encoder in (TableEncoder(["a"], []), TableEncoder([], ["c"])):
+        with pytest.raises(RuntimeError, match="not fitted"):
+            encoder.encode(frame)

@@ -326,7 +326,11 @@ def test_gradients(function):
 GRID = [sign * size for size in (0.0, 20.0, 100.0, 1e4) for sign in (1, -1)]
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.float64, torch.float32, torch.bfloat16, torch.float16],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
 @pytest.mark.parametrize("function", [smooth_ap_loss, pairwise_auc_loss, CASES["logistic"][1]], ids=CASES)
 def test_finite_everywhere(function, dtype, device):
     table = torch.tensor(GRID, dtype=dtype, device=device).unsqueeze(1).expand(8, 256)
@@ -353,7 +357,9 @@ def test_the_square_of_a_wide_gap_is_beyond_float16_in_none_only():
 
 
 @EVERY
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float16], ids=lambda value: getattr(value, "__name__", str(value))
+)
 def test_low_precision_input_is_computed_wide(function, dtype):
     logits, target = draw((16, 3), dtype)
     exact = function(logits.double(), target, sample_weight=rows_of(16))
@@ -454,7 +460,7 @@ BAD_SETTINGS = [
 
 
 @MODULES
-@pytest.mark.parametrize(("arguments", "error", "match"), BAD, ids=str)
+@pytest.mark.parametrize(("arguments", "error", "match"), BAD, ids=lambda value: getattr(value, "__name__", str(value)))
 def test_bad_arguments_raise_at_construction(module, function, settings, arguments, error, match):
     with pytest.raises(error, match=match):
         module(**settings, **arguments)
@@ -462,7 +468,11 @@ def test_bad_arguments_raise_at_construction(module, function, settings, argumen
         function(*draw(), **settings, **arguments)
 
 
-@pytest.mark.parametrize(("function", "module", "arguments", "error", "match"), BAD_SETTINGS, ids=str)
+@pytest.mark.parametrize(
+    ("function", "module", "arguments", "error", "match"),
+    BAD_SETTINGS,
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
 def test_bad_settings_raise_at_construction(function, module, arguments, error, match):
     test_bad_arguments_raise_at_construction(module, function, {}, arguments, error, match)
 

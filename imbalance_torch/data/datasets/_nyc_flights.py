@@ -2,45 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imbalance_torch._checks import require
-
-if TYPE_CHECKING:
-    import pandas as pd
+from imbalance_torch.data.datasets._dataset import Dataset
 
 _MISSING = -32768
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A table with its target, and what a reader must know about it.
-
-    Attributes:
-        frame: all columns, the target among them, rows in time order.
-        target: name of the target column.
-        time: name of the column that orders the rows; never a feature.
-        card: source, licence and caveats, as Markdown.
-    """
-
-    frame: pd.DataFrame
-    target: str
-    time: str
-    card: str
-
-    @property
-    def X(self) -> pd.DataFrame:
-        """The feature columns."""
-        return self.frame.drop(columns=[self.target, self.time])
-
-    @property
-    def y(self) -> np.ndarray:
-        """The target, (N,) int64."""
-        return np.asarray(self.frame[self.target].to_numpy(np.int64))
 
 
 def load_nyc_flights() -> Dataset:

@@ -1,0 +1,150 @@
+"""One CSV, Parquet or Arrow file: its columns, all of its rows, or batch after batch; faults name file and column."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imbalance_torch._checks import require
+from imbalance_torch.data._sources import check_names, format_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Types = Mapping[str, Any]
+
+
+def read_schema(file: Path, types: Types) -> pa.Schema:
+    """Return names and types of the columns; those of a CSV by its first megabyte."""
+    with reading(file):
+        if format_of(file) == "CSV":
+            schema = _csv_reader(file, types).schema
+        elif format_of(file) == "Parquet":
+            schema = require("pyarrow.parquet", extra="train").ParquetFile(file).schema_arrow
+        else:
+            with _ipc(file) as reader:
+                schema = reader.schema
+        _check(file, schema)
+        return schema
+
+
+def read_file(file: Path, types: Types) -> pa.Table:
+    """Read one file whole; the types of a CSV are inferred from all of its rows."""
+    with reading(file):
+        if format_of(file) == "CSV":
+            table = _whole_csv(file, types)
+        elif format_of(file) == "Parquet":
+            table = require("pyarrow.parquet", extra="train").ParquetFile(file).read()
+        else:
+            with _ipc(file) as reader:
+                table = reader.read_all()
+        _check(file, table.schema)
+        return table
+
+
+def read_batches(file: Path, types: Types, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """Read one file batch by batch, in its order: columns that it has, ``rows`` of a Parquet file at once."""
+    if format_of(file) == "CSV":
+        reader = _csv_reader(file, types, columns)
+        _check(file, reader.schema)
+        yield from reader
+    elif format_of(file) == "Parquet":
+        yield from require("pyarrow.parquet", extra="train").ParquetFile(file).iter_batches(rows, columns=columns)
+    else:
+        with _ipc(file) as reader:
+            batches = (
+                map(reader.get_batch, range(reader.num_record_batches))
+                if hasattr(reader, "num_record_batches")
+                else reader
+            )
+            yield from (batch.select(columns) for batch in batches)
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Turn what pyarrow says of a file into one line that names file, column and fix."""
+    try:
+        yield
+    except (require("pyarrow", extra="train").ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+        names = _header(file) if format_of(file) == "CSV" else []
+        _check_separator(file, names)
+        column = re.search(r"CSV column #(\d+)", str(error))
+        where = f" (column {names[int(column[1])]!r})" if column and int(column[1]) < len(names) else ""
+        kind = {"CSV": "a UTF-8 CSV", "Parquet": "a Parquet", "Arrow": "an Arrow"}.get(format_of(file) or "", "every")
+        raise ValueError(f"Cannot read {file}{where}: {first_line(error)}. Is it complete, and {kind} file?") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error, printable and short."""
+    line = "".join(character if character.isprintable() else " " for character in str(error).partition("\n")[0])
+    return line[:300].rstrip(". ")
+
+
+def _csv_reader(file: Path, types: Types, columns: Sequence[str] | None = None) -> Any:
+    csv = require("pyarrow.csv", extra="train")
+    return csv.open_csv(file, **_csv_options(types, columns))
+
+
+def _whole_csv(file: Path, types: Types) -> pa.Table:
+    arrow, csv = require("pyarrow", extra="train"), require("pyarrow.csv", extra="train")
+    packed = file.suffix.lower() != ".csv"
+    data: Any = arrow.BufferReader(arrow.input_stream(str(file)).read()) if packed else file
+    size = data.size() if packed else file.stat().st_size
+    # One block holds the whole file, so that a type is inferred from every row.
+    block = csv.ReadOptions(block_size=min(max(size, 1 << 20), (1 << 31) - 1))
+    return csv.open_csv(data, read_options=block, **_csv_options(types)).read_all()
+
+
+def _csv_options(types: Types, columns: Sequence[str] | None = None) -> dict[str, Any]:
+    csv = require("pyarrow.csv", extra="train")
+    return {
+        "parse_options": csv.ParseOptions(newlines_in_values=True),
+        "convert_options": csv.ConvertOptions(
+            column_types=dict(types), strings_can_be_null=True, include_columns=columns
+        ),
+    }
+
+
+def _header(file: Path) -> list[str]:
+    """Return the names in the first line, whatever the lines below it look like."""
+    arrow, csv = require("pyarrow", extra="train"), require("pyarrow.csv", extra="train")
+    try:
+        line = arrow.input_stream(str(file)).read(1 << 20).partition(b"\n")[0]
+        return list(csv.open_csv(arrow.BufferReader(line + b"\n")).schema.names)
+    except (arrow.ArrowException, OSError, EOFError, UnicodeDecodeError):
+        return []
+
+
+@contextmanager
+def _ipc(file: Path) -> Iterator[Any]:
+    arrow, ipc = require("pyarrow", extra="train"), require("pyarrow.ipc", extra="train")
+    with arrow.OSFile(str(file)) as source:
+        try:
+            reader = ipc.open_file(source)
+        except arrow.ArrowInvalid:  # the format of streams, which has no footer
+            source.seek(0)
+            reader = ipc.open_stream(source)
+        yield reader
+
+
+def _check(file: Path, schema: Any) -> None:
+    check_names(schema.names, str(file))
+    if format_of(file) != "CSV":
+        return
+    _check_separator(file, schema.names)
+    for field in schema:
+        if require("pyarrow.types", extra="train").is_binary(field.type):
+            raise ValueError(f"Column {field.name!r} of {file} is not UTF-8 text. Save the file as UTF-8.")
+
+
+def _check_separator(file: Path, names: Sequence[str]) -> None:
+    for separator in ";\t|" if len(names) == 1 else "":
+        if separator in names[0]:
+            raise ValueError(
+                f"{file} has one column, {names[0]!r}: its fields are separated by {separator!r}. Write it with "
+                f"commas: pandas.read_csv(FILE, sep={separator!r}).to_csv(NEW, index=False); with decimal commas also "
+                "decimal=','."
+            )
