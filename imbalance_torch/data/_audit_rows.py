@@ -125,13 +125,14 @@ def segments(numbers: pd.DataFrame, labels: np.ndarray, classes: Sequence[Any], 
 
 
 def _standing_out(shares: np.ndarray, counts: np.ndarray, least: float) -> list[tuple[int, float]]:
-    """Return classes of at least that share, five times that of a class as large or larger, which comes along.
+    """Return classes of at least that share, five times that of a class half as large or larger, which comes along.
 
-    The more rows a class has, the more of them are alike by nature; a share of NaN is not judged.
+    The more rows a class has, the more of them are alike by nature; a share of NaN is not judged. Half as large, since
+    over-sampling often goes beyond the largest class.
     """
     found = []
     for label in np.flatnonzero(shares >= least):
-        others = shares[(counts >= counts[label]) & (np.arange(len(shares)) != label)]
+        others = shares[(2 * counts >= counts[label]) & (np.arange(len(shares)) != label)]
         others = others[~np.isnan(others)]
         if len(others) and shares[label] >= 5 * others.min():
             found.append((int(label), float(others.min())))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +21,14 @@ _UNSEEN = 0
 def factorize(column: pd.Series) -> tuple[np.ndarray, list[str | None]]:
     """Return a code for each row and the text that each code stands for; the last one is a missing value."""
     codes, values = require("pandas", extra="train").factorize(column)
-    return np.where(codes < 0, len(values), codes), [*map(str, values), None]
+    return np.where(codes < 0, len(values), codes), [*map(_text, values), None]
+
+
+def _text(value: Any) -> str:
+    """Return the text of a value; whole numbers have one, as a column of them becomes fractions by a missing value."""
+    if isinstance(value, float | np.floating) and value.is_integer():
+        return str(int(value))
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", str(value))
 
 
 def frequent_values(column: pd.Series, limit: int, min_rows: int) -> list[str | None]:
@@ -35,6 +43,6 @@ def frequent_values(column: pd.Series, limit: int, min_rows: int) -> list[str | 
 def category_codes(column: pd.Series, values: Sequence[str | None]) -> np.ndarray:
     """Return 1 + the place of each row's value in ``values``, 0 for any other value, float32 (N,)."""
     codes, texts = factorize(column)
-    known = {text: code for code, text in enumerate(values, start=1)}
+    known = {text if text is None else _text(text): code for code, text in enumerate(values, start=1)}
     lookup = np.array([known.get(text, _UNSEEN) for text in texts], dtype=np.float32)
     return np.asarray(lookup[codes])

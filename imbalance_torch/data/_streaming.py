@@ -38,8 +38,8 @@ class ParquetStream(IterableDataset[tuple[Tensor, Tensor]]):
     are kept, and the rest never leaves Arrow; kept rows fill a window, within which rows of a class are shuffled and
     the classes spread evenly over the batches.
 
-    It is a data set as well as a loader: pass it to a trainer as it is, or, so that workers read ahead, as
-    ``DataLoader(stream, batch_size=None, num_workers=2)``.
+    It is a data set as well as a loader: pass it to a trainer as it is. In a loop of your own workers can read ahead,
+    ``DataLoader(stream, batch_size=None, num_workers=2)``, if ``stream.set_epoch(epoch)`` comes before each loop.
 
     Args:
         source: a Parquet file, a directory of them or a pattern such as ``"cards/*.parquet"``.

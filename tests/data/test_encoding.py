@@ -373,3 +373,13 @@ def test_a_column_with_two_roles_and_an_encoder_that_is_not_fitted(frame):
     for encoder in (TableEncoder(["a"], []), TableEncoder([], ["c"])):
         with pytest.raises(RuntimeError, match="not fitted"):
             encoder.encode(frame)
+
+
+@pytest.mark.parametrize(
+    "fitted", [[1, 2, 2, 7], [1.0, 2.0, 2.0, None], ["1.0", "2.0", "2.0", "7"], ["1", "2", "2", "7"]]
+)
+@pytest.mark.parametrize("seen", [[1, 2], [1.0, 2.0], ["1", "2"], ["1.0", "2.0"], np.array([1, 2], dtype=np.float32)])
+def test_whole_numbers_are_one_category_whatever_they_are_written_as(fitted, seen):
+    encoder = TableEncoder([], ["k"]).fit(pd.DataFrame({"k": fitted}))
+    assert encoder.encode(pd.DataFrame({"k": seen})).flatten().tolist() == [2, 1]
+    assert encoder.encode(pd.DataFrame({"k": ["007", "1.5"]})).flatten().tolist() == [0, 0]
