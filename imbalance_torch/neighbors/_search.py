@@ -174,7 +174,11 @@ class Search:
         """Search parts of ``rows`` in threads, and join what they return."""
         share = math.ceil(len(rows) / (4 * self._threads)) if self._threads > 1 else len(rows)
         limit = max(1, self._budget // (64 * max(count, self._query.shape[1])))
-        return torch.cat(in_threads(search, torch.split(rows, min(limit, max(share, least, 1)))))
+        size = min(limit, max(share, least, 1))
+        if len(rows) > size:  # as many parts for each thread
+            rounds = math.ceil(len(rows) / (size * self._threads))
+            size = math.ceil(len(rows) / (rounds * self._threads))
+        return torch.cat(in_threads(search, torch.split(rows, size)))
 
     def _width(self, geometry: Geometry) -> int:
         """Return the reference rows of a tile, all of them where the budget allows."""

@@ -20,7 +20,6 @@ from imbalance_torch.samplers._batches import QuotaBatchSampler
 from imbalance_torch.samplers._description import SamplerDescription, describe_streams
 
 _STATE_VERSION = 1
-_BLOCK_ROWS = 1 << 16
 _LIST_ROWS = 1 << 12
 
 
@@ -69,6 +68,8 @@ class AbstractSampler(DistributedSampler[int], ABC):
     bytes_per_row: ClassVar[int] = 4
     """Memory kept for each row beyond the labels, below 2^31 rows."""
 
+    _rows_per_block: ClassVar[int] = 1 << 16
+    """About how many rows are drawn at once."""
     classes: tuple[Any, ...]
     """The classes in sorted order, which is the order of every per-class result; empty where no labels are given."""
     _rows: Sequence[Tensor]
@@ -297,7 +298,7 @@ class AbstractSampler(DistributedSampler[int], ABC):
 
     @property
     def _block_rows(self) -> int:
-        return max(1, _BLOCK_ROWS // self._batch) * self._batch
+        return max(1, self._rows_per_block // self._batch) * self._batch
 
     def _ranks(self) -> tuple[int, int]:
         if self._replica is not None:

@@ -73,6 +73,7 @@ class WeightedSampler(AbstractSampler):
 
     exact_shares: ClassVar[bool] = False
     bytes_per_row: ClassVar[int] = 12
+    _rows_per_block: ClassVar[int] = 1 << 14  # each row is searched for in memory far beyond the cache
 
     def __init__(
         self,
