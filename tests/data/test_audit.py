@@ -432,3 +432,16 @@ def test_credit_cards_that_repeat():
     (finding,) = found(frame, time="Time")
     assert finding.kind == "repeated_rows"
     assert found(frame[~frame.drop(columns="Time").duplicated()], time="Time") == []
+
+
+@pytest.mark.parametrize("coarse", [0, 1, 4])
+def test_a_table_written_twice_is_found_where_one_measurement_tells_rows_apart(coarse):
+    generator = np.random.default_rng(0)
+    base = pd.DataFrame({"amount": generator.normal(size=1500)})
+    for number in range(coarse):
+        base[f"kind{number}"] = generator.integers(0, 3, 1500)
+    base["y"] = (generator.random(1500) < 0.1).astype(int)
+    frame = pd.concat([base, base], ignore_index=True)
+    schema = Schema.infer(frame, "y")
+    found = audit(frame, schema, stratified_split(schema.encode_target(frame)))
+    assert "repeated_rows" in {finding.kind for finding in found}
