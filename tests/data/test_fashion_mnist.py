@@ -117,7 +117,7 @@ def test_damaged_files(tmp_path, content, match):
         load_fashion_mnist_lt(tmp_path, 10)
 
 
-@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(bytes(5_000))[:-12]])
+@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(bytes(5_000))[:-12]], ids=["no archive", "cut off"])
 def test_damaged_archives(tmp_path, content):
     write(tmp_path, ("images-idx3",))
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(content)
