@@ -211,7 +211,12 @@ def test_signals_end_fit_with_their_codes_and_a_pipe_gets_no_bar(kill, code, tab
     words = ["fit", "--config", str(ROOT / "configs/recipes/baseline.yaml"), "--trainer.max_steps", "1000000"]
     words += ["--data.source", str(table), "--data.target", "cancelled", "--trainer.default_root_dir", str(tmp_path)]
     command = [sys.executable, "-m", "imbalance_torch", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where a shell runs us in background
+    )
     for _ in range(600):
         if list(tmp_path.rglob("*.ckpt")):
             break
