@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -94,6 +95,27 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for first, *others in lines:
         cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
         print("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+
+
+def print_titled(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, markdown: bool) -> None:
+    """Print a table under a title, as text or as Markdown."""
+    if not markdown:
+        print(f"\n{title}\n")
+        print_table(header, rows)
+        return
+    lines = [f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows)]
+    print(re.sub(r"(?<=\d)_(?=\d)", ",", "\n".join(["", f"**{title}**", "", *lines])))
+
+
+def digits(value: float) -> str:
+    """Return two decimals, fewer from ten on."""
+    return f"{value:_.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+
+
+def status(field: str) -> int:
+    """Return a size in bytes from the status of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def _busy_seconds() -> float | None:

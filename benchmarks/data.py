@@ -21,7 +21,6 @@ import argparse
 import gc
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -38,7 +37,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
-from benchmarks._timing import ForeignCPU, alternate, machine, print_table
+from benchmarks._timing import ForeignCPU, alternate, digits, machine, print_titled, status
 from imbalance_torch.data import ParquetStream, TensorLoader
 from imbalance_torch.samplers import ClassBalancedSampler, ShuffledSampler
 
@@ -166,12 +165,6 @@ def peak(file: Path) -> int:
     return status("VmHWM") - held
 
 
-def status(field: str) -> int:
-    """Return a size in bytes from the status of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
-
-
 def memory(files: dict[int, Path]) -> dict:
     """Measure the memory of an epoch for each size."""
     rows = []
@@ -229,11 +222,6 @@ def table(file: Path, note: str, rounds: int) -> dict:
     return measure(f"table {size:_} rows", size, steps, rounds) | {"note": note}
 
 
-def digits(value: float) -> str:
-    """Return two decimals, fewer from ten on."""
-    return f"{value:_.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
-
-
 def ratios(row: dict, other: dict) -> list[float]:
     """Return by round how many times as fast ``row`` is as ``other``."""
     return [theirs / ours for theirs, ours in zip(other["seconds"], row["seconds"], strict=True)]
@@ -276,15 +264,6 @@ def targets(found: dict) -> list[list[str]]:
 
 def report(found: dict, markdown: bool) -> None:
     """Print everything that was found, as text or as Markdown."""
-
-    def show(title: str, header: list[str], *lines: list[str]) -> None:
-        if not markdown:
-            print(f"\n{title}\n")
-            print_table(header, lines)
-            return
-        rows = [f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *lines)]
-        print(re.sub(r"(?<=\d)_(?=\d)", ",", "\n".join(["", f"**{title}**", "", *rows])))
-
     for result in found["settings"]:
         title = result["setting"]
         if "size" in result:
@@ -293,10 +272,11 @@ def report(found: dict, markdown: bool) -> None:
             foreign = "unknown" if share is None else f"{share:.0%}{noise}"
             source = f", {result['note']}" if "note" in result else ""
             title += f"{source} (rounds: {result['rounds']}, CPU used by others: {foreign})"
-        show(title, *cells(result))
+        header, *rows = cells(result)
+        print_titled(title, header, rows, markdown=markdown)
     lines = targets(found)
     if len(lines) > 1:
-        show("Targets", *lines)
+        print_titled("Targets", lines[0], lines[1:], markdown=markdown)
 
 
 def main() -> None:

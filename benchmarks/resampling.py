@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from imblearn.over_sampling import SMOTE as ImblearnSMOTE
 
-from benchmarks._timing import ForeignCPU, alternate, machine, print_table
+from benchmarks._timing import ForeignCPU, alternate, machine, print_table, status
 from imbalance_torch.resampling import SMOTE, BatchOversampler
 
 CENTRES = 20
@@ -120,12 +120,6 @@ def peak(side: str, minority: int, factor: int, columns: int) -> dict:
     held = status("VmRSS")
     X_res, y_res = make(random_state=0).fit_resample(X, y)
     return {"above": status("VmHWM") - held, "output": X_res.nbytes + y_res.nbytes}
-
-
-def status(field: str) -> int:
-    """Return a size in bytes from the status of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def memory(minority: int, factor: int, columns: int) -> dict:

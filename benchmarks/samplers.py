@@ -26,7 +26,6 @@ import importlib.util
 import itertools
 import json
 import pickle
-import re
 import statistics
 import subprocess
 import sys
@@ -42,7 +41,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import RandomSampler, WeightedRandomSampler
 
-from benchmarks._timing import ForeignCPU, alternate, machine, print_table
+from benchmarks._timing import ForeignCPU, alternate, digits, machine, print_titled, status
 from imbalance_torch import samplers
 
 PEERS = ("numpy", "imbalanced-learn", "torchsampler", "pytorch-metric-learning", "libauc")
@@ -272,12 +271,6 @@ def reason(error: Exception) -> str:
     return f"{kind} ({type(error).__name__}: {' '.join(str(error).split())[:160]})"
 
 
-def status(field: str) -> int:
-    """Return a size in bytes from the status of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
-
-
 def large(name: str, size: int) -> dict:
     """Measure one sampler once on uint8 labels, with the peak of resident memory; for a process of its own."""
     labels = labels_with(size, torch.uint8)
@@ -356,11 +349,6 @@ def ratios(row: dict, other: dict, what: str) -> list[float]:
     return [scale * theirs / ours for theirs, ours in zip(other[what], row[what], strict=True)]
 
 
-def digits(value: float) -> str:
-    """Return two decimals, fewer from ten on."""
-    return f"{value:_.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
-
-
 def table(result: dict) -> list[list[str]]:
     """Return the cells of a setting, header first."""
     lines = [["sampler", "rows", "built ms", "later ms", "epoch ms", "kept B/row", "share off", "repeats"]]
@@ -423,29 +411,22 @@ def targets(found: dict) -> list[list[str]]:
 
 def report(found: dict, markdown: bool) -> None:
     """Print everything that was found, as text or as Markdown."""
-
-    def show(title: str, header: list[str], *lines: list[str]) -> None:
-        if not markdown:
-            print(f"\n{title}\n")
-            print_table(header, lines)
-            return
-        rows = [f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *lines)]
-        print(re.sub(r"(?<=\d)_(?=\d)", ",", "\n".join(["", f"**{title}**", "", *rows])))
-
     for result in found["settings"]:
         share = result["foreign_cpu_share"]
         noise = " (noisy: times not to be used)" if (share or 0) > NOISY else ""
         foreign = "unknown" if share is None else f"{share:.0%}{noise}"
         title = f"{result['setting']} (rounds: {result['rounds']}, CPU used by others: {foreign})"
-        show(title, *(large_table if "size" in result else table)(result))
+        header, *rows = (large_table if "size" in result else table)(result)
+        print_titled(title, header, rows, markdown=markdown)
         for name, text in result["missing"].items():
             print(f"\n{name}: {text}")
     if found["limits"]:
         outcomes = [[x["row"], f"{x['size']:_}", x["outcome"]] for x in found["limits"]]
-        show("Equal weights, 100_000 draws", ["sampler", "weights", "outcome"], *outcomes)
+        header = ["sampler", "weights", "outcome"]
+        print_titled("Equal weights, 100_000 draws", header, outcomes, markdown=markdown)
     lines = targets(found)
     if len(lines) > 1:
-        show("Targets", *lines)
+        print_titled("Targets", lines[0], lines[1:], markdown=markdown)
 
 
 def main() -> None:
