@@ -44,8 +44,18 @@ def truth(column: pd.Series) -> np.ndarray:
 
 def zone(column: pd.Series) -> str | None:
     """Return the name of the time zone of a datetime column, None where its times carry none."""
-    zone = _datetimes(column).dt.tz
-    return None if zone is None else str(zone)
+    times = _datetimes(column)
+    if times.dt.tz is None:
+        return None
+    try:
+        name: str = require("pyarrow", extra="train").timestamp("us", times.dt.tz).tz
+        times.iloc[:0].dt.tz_convert(name)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"Column {column.name!r} has the time zone {times.dt.tz!r}, which cannot be saved by name. Convert it to "
+            "a named one, such as with `.dt.tz_convert('Europe/Berlin')`."
+        ) from error
+    return name
 
 
 def wall_seconds(column: pd.Series, zone: str | None) -> np.ndarray:
@@ -69,8 +79,9 @@ def _datetimes(column: pd.Series, *, utc: bool = False) -> Any:
         return column
     if pandas.api.types.is_numeric_dtype(column.dtype):
         raise ValueError(f"Column {column.name!r} must hold dates, got {column.dtype}. Convert it with pd.to_datetime.")
+    missing = require("pyarrow.csv", extra="train").ConvertOptions().null_values  # text to the reader, no date here
     try:
-        return pandas.to_datetime(column, format="ISO8601", utc=utc)
+        return pandas.to_datetime(column.mask(column.isin(missing)), format="ISO8601", utc=utc)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"Column {column.name!r} must hold dates such as 2026-05-31 or 2026-05-31T17:00:00: {error}."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from imbalance_torch._checks import require
 from imbalance_torch.data._sources import check_names, format_of
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Types = Mapping[str, Any]
+_Table = TypeVar("_Table", bound="pa.Table | pa.RecordBatch")
 
 
 def read_schema(file: Path, types: Types) -> pa.Schema:
@@ -42,7 +45,7 @@ def read_file(file: Path, types: Types) -> pa.Table:
             with _ipc(file) as reader:
                 table = reader.read_all()
         _check(file, table.schema)
-        return table
+        return _without_empty(table) if format_of(file) == "CSV" else table
 
 
 def read_batches(file: Path, types: Types, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
@@ -50,9 +53,10 @@ def read_batches(file: Path, types: Types, columns: Sequence[str], rows: int) ->
     if format_of(file) == "CSV":
         reader = _csv_reader(file, types, columns)
         _check(file, reader.schema)
-        yield from reader
+        yield from map(_without_empty, reader)
     elif format_of(file) == "Parquet":
-        yield from require("pyarrow.parquet", extra="train").ParquetFile(file).iter_batches(rows, columns=columns)
+        source = require("pyarrow.parquet", extra="train").ParquetFile(file)
+        yield from (fitted(batch, types, file) for batch in source.iter_batches(rows, columns=columns))
     else:
         with _ipc(file) as reader:
             batches = (
@@ -60,7 +64,25 @@ def read_batches(file: Path, types: Types, columns: Sequence[str], rows: int) ->
                 if hasattr(reader, "num_record_batches")
                 else reader
             )
-            yield from (batch.select(columns) for batch in batches)
+            yield from (fitted(batch.select(columns), types, file) for batch in batches)
+
+
+def fitted(table: _Table, types: Types, file: Path) -> _Table:
+    """Cast the columns of a file to the types that all files share, or name the one whose values do not fit."""
+    for position, field in enumerate(table.schema):
+        kind = types.get(field.name, field.type)
+        if kind == field.type:
+            continue
+        try:
+            column = table.column(position).cast(kind)
+        except require("pyarrow", extra="train").ArrowException as error:
+            raise ValueError(
+                f"Column {field.name!r} of {file} does not fit {kind}, which holds the values of the other files: "
+                f"{first_line(error)}. Write it with one type in all files, integers above 2**53 as text; of a CSV, "
+                "name it in `text` or `numbers`."
+            ) from error
+        table = table.set_column(position, field.with_type(kind), column)
+    return table
 
 
 @contextmanager
@@ -74,7 +96,13 @@ def reading(file: Path) -> Iterator[None]:
         column = re.search(r"CSV column #(\d+)", str(error))
         where = f" (column {names[int(column[1])]!r})" if column and int(column[1]) < len(names) else ""
         kind = {"CSV": "a UTF-8 CSV", "Parquet": "a Parquet", "Arrow": "an Arrow"}.get(format_of(file) or "", "every")
-        raise ValueError(f"Cannot read {file}{where}: {first_line(error)}. Is it complete, and {kind} file?") from error
+        hint = f"Is it complete, and {kind} file?"
+        if "CSV conversion error" in str(error):
+            hint = (
+                "Correct the value, or name the column in `numbers` or `text` (role numeric or categorical): the type "
+                "of a column that is named nowhere is that of the first megabyte."
+            )
+        raise ValueError(f"Cannot read {file}{where}: {first_line(error)}. {hint}") from error
 
 
 def first_line(error: Exception) -> str:
@@ -84,37 +112,47 @@ def first_line(error: Exception) -> str:
 
 
 def _csv_reader(file: Path, types: Types, columns: Sequence[str] | None = None) -> Any:
-    csv = require("pyarrow.csv", extra="train")
-    return csv.open_csv(file, **_csv_options(types, columns))
+    return require("pyarrow.csv", extra="train").open_csv(file, **_csv_options(file, types, columns))
 
 
 def _whole_csv(file: Path, types: Types) -> pa.Table:
-    arrow, csv = require("pyarrow", extra="train"), require("pyarrow.csv", extra="train")
+    arrow, arrow_csv = require("pyarrow", extra="train"), require("pyarrow.csv", extra="train")
     packed = file.suffix.lower() != ".csv"
     data: Any = arrow.BufferReader(arrow.input_stream(str(file)).read()) if packed else file
     size = data.size() if packed else file.stat().st_size
     # One block holds the whole file, so that a type is inferred from every row.
-    block = csv.ReadOptions(block_size=min(max(size, 1 << 20), (1 << 31) - 1))
-    return csv.open_csv(data, read_options=block, **_csv_options(types)).read_all()
+    block = arrow_csv.ReadOptions(block_size=min(max(size, 1 << 20), (1 << 31) - 1))
+    return arrow_csv.open_csv(data, read_options=block, **_csv_options(file, types)).read_all()
 
 
-def _csv_options(types: Types, columns: Sequence[str] | None = None) -> dict[str, Any]:
-    csv = require("pyarrow.csv", extra="train")
+def _csv_options(file: Path, types: Types, columns: Sequence[str] | None = None) -> dict[str, Any]:
+    arrow_csv = require("pyarrow.csv", extra="train")
+    one_column = len(_header(file)) == 1  # of which an empty line is a row
     return {
-        "parse_options": csv.ParseOptions(newlines_in_values=True),
-        "convert_options": csv.ConvertOptions(
-            column_types=dict(types), strings_can_be_null=True, include_columns=columns
-        ),
+        "parse_options": arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not one_column),
+        "convert_options": arrow_csv.ConvertOptions(column_types=dict(types), include_columns=columns),
     }
+
+
+def _without_empty(table: _Table) -> _Table:
+    """Make empty text missing; NA, null and the like, which are missing numbers, may be categories."""
+    types, compute = require("pyarrow.types", extra="train"), require("pyarrow.compute", extra="train")
+    columns = [
+        compute.if_else(compute.equal(column, ""), None, column) if types.is_string(column.type) else column
+        for column in table.columns
+    ]
+    filled: _Table = type(table).from_arrays(columns, schema=table.schema)
+    return filled
 
 
 def _header(file: Path) -> list[str]:
     """Return the names in the first line, whatever the lines below it look like."""
-    arrow, csv = require("pyarrow", extra="train"), require("pyarrow.csv", extra="train")
+    arrow = require("pyarrow", extra="train")
     try:
-        line = arrow.input_stream(str(file)).read(1 << 20).partition(b"\n")[0]
-        return list(csv.open_csv(arrow.BufferReader(line + b"\n")).schema.names)
-    except (arrow.ArrowException, OSError, EOFError, UnicodeDecodeError):
+        start = io.BytesIO(arrow.input_stream(str(file)).read(1 << 20))
+        lines = csv.reader(io.TextIOWrapper(start, "utf-8-sig", errors="replace", newline=""))
+        return next(filter(None, lines), [])
+    except (arrow.ArrowException, OSError, EOFError, csv.Error):
         return []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imbalance_torch._checks import require
-from imbalance_torch.data._files import Types, first_line, read_batches, read_file, read_schema, reading
+from imbalance_torch.data._files import Types, first_line, fitted, read_batches, read_file, read_schema, reading
 from imbalance_torch.data._sources import check_names, files_of, format_of, partitions_of
 
 if TYPE_CHECKING:
@@ -18,15 +18,21 @@ if TYPE_CHECKING:
 
 def read_files(source: str | Path, types: Types) -> pa.Table:
     """Read all files behind a path into one Arrow table."""
+    arrow = require("pyarrow", extra="train")
     files, partitions = _located(source)
     tables = [
-        _with_constants(read_file(file, _csv_types(file, types)), constants)
+        with_constants(read_file(file, _csv_types(file, types)), constants)
         for file, constants in zip(files, partitions, strict=True)
     ]
-    schema = _common(files, [table.schema for table in tables])
-    whole = require("pyarrow", extra="train").concat_tables(
-        [table.select(schema.names).cast(schema) for table in tables]
-    )
+    schema = common(files, [table.schema for table in tables])
+    shared = dict(zip(schema.names, schema.types, strict=True))
+    for number, (file, constants) in enumerate(zip(files, partitions, strict=True)):
+        table, text = tables[number], {name for name, kind in shared.items() if arrow.types.is_string(kind)}
+        if format_of(file) == "CSV" and any(arrow.types.is_null(table.schema.field(name).type) for name in text):
+            exact = {field.name: shared[field.name] if field.name in text else field.type for field in table.schema}
+            table = with_constants(read_file(file, exact), constants)  # a column of NA alone, which is text elsewhere
+        tables[number] = fitted(table, shared, file).select(schema.names).cast(schema)
+    whole = arrow.concat_tables(tables)
     if whole.num_rows == 0:
         raise ValueError(f"{source} has a header but no rows.")
     return _forced(whole, types, str(source))
@@ -40,8 +46,8 @@ def iterate_files(
     files, partitions = _located(source)
     forced = [_csv_types(file, types) for file in files]
     schemas = [read_schema(file, own) for file, own in zip(files, forced, strict=True)]
-    schema = _common(
-        files, [_with_constants(s.empty_table(), own).schema for s, own in zip(schemas, partitions, strict=True)]
+    schema = common(
+        files, [with_constants(s.empty_table(), own).schema for s, own in zip(schemas, partitions, strict=True)]
     )
     names = present(columns, schema.names)
     wanted = arrow.schema([schema.field(name) for name in names], schema.metadata)
@@ -53,7 +59,7 @@ def iterate_files(
                 rows += batch.num_rows
                 for start in range(0, batch.num_rows, chunk_rows):
                     table = arrow.Table.from_batches([batch.slice(start, chunk_rows)])
-                    table = _with_constants(table, constants).select(names).cast(wanted)
+                    table = with_constants(table, constants).select(names).cast(wanted)
                     yield to_pandas(_forced(table, types, str(file))).reset_index(drop=True)
     if rows == 0:
         raise ValueError(f"{source} has a header but no rows.")
@@ -76,7 +82,7 @@ def _csv_types(file: Path, types: Types) -> Types:
     return {**types, **{name: arrow.timestamp("ns", zones.get(name)) for name in datetimes}}
 
 
-def _common(files: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
+def common(files: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
     """Return the schema that holds the values of all files, or raise for columns that differ."""
     merged = schemas[0]
     for file, schema in zip(files[1:], schemas[1:], strict=True):
@@ -107,7 +113,7 @@ def _unified(first: Path, merged: pa.Schema, file: Path, schema: pa.Schema) -> p
     return merged
 
 
-def _with_constants(table: pa.Table, constants: Mapping[str, pa.Scalar[Any]]) -> pa.Table:
+def with_constants(table: pa.Table, constants: Mapping[str, pa.Scalar[Any]]) -> pa.Table:
     """Append the columns that the folders of a file stand for, but those that the file has itself."""
     for name, value in constants.items():
         if name not in table.column_names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imbalance_torch._checks import require
-from imbalance_torch.data._files import reading
-from imbalance_torch.data._sources import files_of, format_of
+from imbalance_torch.data._files import fitted, reading
+from imbalance_torch.data._parts import common, present, with_constants
+from imbalance_torch.data._sources import files_of, format_of, partitions_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +29,7 @@ class RowGroups:
     Args:
         source: a Parquet file, a directory or a pattern.
         target: name of the target column.
-        columns: columns to read; None means all but the target.
+        columns: columns to read; None means all but the target, and the files must then have the same ones.
         classes: the class labels in the order of their codes; None means those found, sorted.
         numbers_only: refuse columns that are neither numbers nor booleans.
 
@@ -47,37 +49,56 @@ class RowGroups:
         self.target, self.files = target, files_of(source)
         if format_of(self.files[0]) != "Parquet":
             raise ValueError(f"A stream is read from Parquet files, got {self.files[0].name!r}. Convert it first.")
-        parquet = require("pyarrow.parquet", extra="train")
-        self._metadata, self.places, found = [], [], []
-        for number, file in enumerate(self.files):
+        arrow, parquet = require("pyarrow", extra="train"), require("pyarrow.parquet", extra="train")
+        with reading(self.files[0]):
+            self._constants = partitions_of(source, self.files)
+        self._metadata, schemas = [], []
+        for file, constants in zip(self.files, self._constants, strict=True):
             with reading(file):
                 source_file = parquet.ParquetFile(file)
-            schema = source_file.schema_arrow
-            names = schema.names
-            if columns is None:
-                columns = [name for name in names if name != target]
-            for name in (target, *columns):
-                if names.count(name) != 1:
-                    times = "two columns named" if name in names else "no column"
-                    raise ValueError(f"{file} has {times} {name!r}; its columns are {', '.join(names[:20])}.")
-                if numbers_only and name != target and not _is_number(schema.field(name).type):
-                    raise ValueError(
-                        f"Column {name!r} of {file} is {schema.field(name).type}, no number. Pass a fitted `encoder`, "
-                        "or leave it out of `columns`."
-                    )
             self._metadata.append(source_file.metadata)
-            for group in range(source_file.num_row_groups):
-                self.places.append((number, group))
-                labels, codes = self._labels(len(self.places) - 1)
-                found.append(Counter[Any]())
-                for label, rows in zip(labels, np.bincount(codes, minlength=len(labels)).tolist(), strict=True):
-                    found[-1][label] += rows  # two values may be one label: 0.0 and -0.0
+            schema = with_constants(source_file.schema_arrow.empty_table(), constants).schema
+            index = (schema.pandas_metadata or {}).get("index_columns", [])
+            names = [name for name in schema.names if name not in index] if columns is None else columns
+            for name in (target, *names):
+                if schema.names.count(name) != 1:
+                    times = "two columns named" if name in schema.names else "no column"
+                    raise ValueError(f"{file} has {times} {name!r}; its columns are {', '.join(schema.names[:20])}.")
+            wanted = dict.fromkeys([target, *names])
+            schemas.append(arrow.schema([schema.field(name) for name in wanted], schema.metadata))
+        schema = common(self.files, schemas)
+        types, label = require("pyarrow.types", extra="train"), schema.field(target).type
+        if types.is_nested(label) or types.is_temporal(label):
+            raise ValueError(
+                f"Target {target!r} of {source} is {label}. A class label is a whole number, a boolean or text."
+            )
+        self.columns = [name for name in schema.names if name != target] if columns is None else list(columns)
+        if not self.columns:
+            raise ValueError(f"{source} has no feature column beside the target {target!r}. Name one in `columns`.")
+        self._types = {name: schema.field(name).type for name in self.columns}
+        self._stored = schema.metadata
+        for name, kind in self._types.items():
+            if numbers_only and not _is_number(kind):
+                raise ValueError(
+                    f"Column {name!r} of {source} is {kind}, no number. Pass a fitted `encoder`, or leave it out of "
+                    "`columns`."
+                )
+        self.places = [
+            (number, group) for number, own in enumerate(self._metadata) for group in range(own.num_row_groups)
+        ]
+        found = []
+        for place in range(len(self.places)):
+            labels, codes = self._labels(place)
+            found.append(Counter[Any]())
+            for label, rows in zip(labels, np.bincount(codes, minlength=len(labels)).tolist(), strict=True):
+                found[-1][label] += rows  # two values may be one label: 0.0 and -0.0
         if not sum(self.num_rows):
             raise ValueError(f"{source} has no rows.")
-        self.columns = list(columns or ())
         known = {label for counts in found for label in counts}
         self.classes = tuple(sorted(known) if classes is None else classes)
         self._code = {label: code for code, label in enumerate(self.classes)}
+        if len(self._code) < len(self.classes):
+            raise ValueError(f"`classes` must differ, got classes={list(self.classes)}.")
         if not known <= set(self._code):
             strange = sorted(known - set(self._code), key=str)[0]
             raise ValueError(f"Target {target!r} has the label {strange!r}; the classes are {list(self.classes)}.")
@@ -99,40 +120,43 @@ class RowGroups:
         """Return the columns of the given rows (ascending) of a row group; holds a chunk beside them."""
         arrow = require("pyarrow", extra="train")
         number, place = self.places[group]
-        kept, start = [], 0
-        with reading(self.files[number]):
+        file, kept, start = self.files[number], [], 0
+        with reading(file):
             source = self._open(number)
             for batch in source.iter_batches(_CHUNK_ROWS, row_groups=[place], columns=self.columns):
                 end = start + batch.num_rows
                 chosen = rows[slice(*np.searchsorted(rows, [start, end]))] - start
                 kept.append(batch if len(chosen) == batch.num_rows else batch.take(arrow.array(chosen)))
                 start = end
-            return arrow.Table.from_batches(kept).select(self.columns)
+            table = with_constants(arrow.Table.from_batches(kept), self._constants[number]).select(self.columns)
+            return fitted(table, self._types, file).replace_schema_metadata(self._stored)
 
     def _labels(self, group: int) -> tuple[list[Any], NDArray[np.int32]]:
         """Return the labels that a row group holds, and for each of its rows which of them it has."""
         number, place = self.places[group]
         file = self.files[number]
         with reading(file):
-            column = self._open(number).read_row_group(place, columns=[self.target]).column(0).combine_chunks()
+            table = self._open(number).read_row_group(place, columns=[self.target])
+            column = with_constants(table, self._constants[number]).column(self.target).combine_chunks()
         if column.null_count:
             raise ValueError(
                 f"Target {self.target!r} of {file} has no label in {column.null_count} rows. Remove these rows."
             )
         encoded = column if hasattr(column, "dictionary") else column.dictionary_encode()
         labels = encoded.dictionary.to_pylist()
-        if len(labels) > _MOST_CLASSES or any(isinstance(label, float) and label % 1 for label in labels):
+        if len(labels) > _MOST_CLASSES or any(isinstance(label, float | Decimal) and label % 1 for label in labels):
             raise ValueError(
                 f"Target {self.target!r} of {file} is continuous ({len(labels)} different values, such as "
                 f"{labels[0]!r}). A classifier needs class labels."
             )
-        return [int(label) if isinstance(label, float) else label for label in labels], encoded.indices.to_numpy()
+        whole = [int(label) if isinstance(label, float | Decimal) else label for label in labels]
+        return whole, encoded.indices.to_numpy()
 
     def _open(self, number: int) -> Any:
         parquet = require("pyarrow.parquet", extra="train")
-        return parquet.ParquetFile(
-            self.files[number], metadata=self._metadata[number], read_dictionary=[self.target], pre_buffer=False
-        )
+        metadata = self._metadata[number]
+        encoded = present([self.target], metadata.schema.names)
+        return parquet.ParquetFile(self.files[number], metadata=metadata, read_dictionary=encoded, pre_buffer=False)
 
 
 def numbers_of(table: pa.Table) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from zipfile import BadZipFile
@@ -97,21 +98,19 @@ def partitions_of(source: str | Path, files: Sequence[Path]) -> list[dict[str, p
     path = Path(source).expanduser()
     fixed = next((i for i, part in enumerate(path.parts) if glob.has_magic(part)), len(path.parts))
     root = path.parent if path.is_file() else Path(*path.parts[:fixed])
-    if not any("=" in part for file in files for part in file.relative_to(root).parts[:-1]):
+    folders = [file.relative_to(root).parent for file in files]
+    names = {part.partition("=")[0]: None for folder in folders for part in folder.parts if "=" in part}
+    if not names:
         return [{} for _ in files]
     arrow, dataset = require("pyarrow", extra="train"), require("pyarrow.dataset", extra="train")
-    paths = [str(file.absolute()) for file in files]
-    kind = {"CSV": "csv", "Parquet": "parquet", "Arrow": "ipc"}[format_of(files[0]) or ""]
-    found = dataset.dataset(paths, format=kind, partitioning="hive", partition_base_dir=str(root.absolute()))
-    keys = {part.path: dataset.get_partition_keys(part.partition_expression) for part in found.get_fragments()}
-    return [
-        {
-            field.name: arrow.scalar(keys[path][field.name], field.type)
-            for field in found.schema
-            if field.name in keys[path]
-        }
-        for path in paths
-    ]
+    hive = dataset.HivePartitioning(arrow.schema([(name, arrow.string()) for name in names]))
+    found = [dataset.get_partition_keys(hive.parse(f"{folder.as_posix()}/")) for folder in folders]
+    columns = {}
+    for name in names:
+        columns[name] = arrow.array([keys.get(name) for keys in found], arrow.string())
+        with suppress(arrow.ArrowInvalid):
+            columns[name] = columns[name].cast(arrow.int64())
+    return [{name: columns[name][number] for name in names if name in keys} for number, keys in enumerate(found)]
 
 
 def loaded(source: Source) -> pd.DataFrame | pa.Table:

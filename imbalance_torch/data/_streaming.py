@@ -42,9 +42,11 @@ class ParquetStream(IterableDataset[tuple[Tensor, Tensor]]):
     ``DataLoader(stream, batch_size=None, num_workers=2)``, if ``stream.set_epoch(epoch)`` comes before each loop.
 
     Args:
-        source: a Parquet file, a directory of them or a pattern such as ``"cards/*.parquet"``.
+        source: a Parquet file, a directory of them or a pattern such as ``"cards/*.parquet"``; as in
+            :func:`read_table`, folders ``key=value`` become columns.
         target: name of the target column: integers, booleans or text without gaps.
-        columns: feature columns, numbers and booleans; by default all columns but the target.
+        columns: feature columns, numbers and booleans; by default all columns but the target, which the files must
+            then have in common.
         encoder: a fitted :class:`TableEncoder`, for tables with other columns; it settles ``columns``.
         classes: the labels in the order of their codes 0 to C-1; by default those found, sorted.
         ratio: rows of the smallest class per row of a larger class, in (0, 1]; None feeds every row.
@@ -62,8 +64,9 @@ class ParquetStream(IterableDataset[tuple[Tensor, Tensor]]):
 
     Raises:
         TypeError: an argument of the wrong kind.
-        FileNotFoundError, ValueError: no such file or column, an unreadable file, a target with gaps, a column that is
-            no number, a value out of range; while reading, fewer row groups than ranks times workers.
+        FileNotFoundError, ValueError: no such file or column, an unreadable file, files whose columns or types differ,
+            a target with gaps or without classes, a column that is no number, a value out of range; while reading,
+            fewer row groups than ranks times workers.
 
     Notes:
         Construction reads the target column once, so that counts, shares and ``len`` are known. Memory is two windows

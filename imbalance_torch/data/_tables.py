@@ -36,8 +36,12 @@ def read_table(
     Objects: a 2-D or structured NumPy array, a dict of columns, a DataFrame of pandas or polars, an Arrow table or
     anything else that exports an Arrow stream, or a Hugging Face ``datasets.Dataset``.
 
-    The types of a CSV are inferred from all of its rows; an empty field is a missing value. Decimals become float64,
-    dates datetime64. A 2-D array has the columns x0, x1, ...; an array ``X`` of a dict or ``.npz`` X0, X1, ...
+    The types of a CSV are inferred from all of its rows. An empty field is a missing value, and so is the empty line
+    of a file with one column. In columns of numbers, booleans and datetimes NA, N/A, NaN, NULL, null and the like are
+    missing as well; in a column of text they are text, since NA may be Namibia. A column of nothing else has no type,
+    and is missing unless it is named in ``text``.
+    Decimals become float64, dates datetime64. A 2-D array has the columns x0, x1, ...; an array ``X`` of a dict or
+    ``.npz`` X0, X1, ...
 
     Args:
         source: the path or object.
@@ -53,7 +57,8 @@ def read_table(
         FileNotFoundError: no such file, a directory without a table, or a pattern without a match.
         TypeError: an object that is no table.
         ValueError: another suffix, an unreadable or empty file, no rows, text that is not UTF-8, a column name that
-            occurs twice, files whose columns differ, or a value that is not of the type asked for.
+            occurs twice, files whose columns differ, a value that is not of the type asked for, or one that the type
+            of the other files does not hold: an integer above 2**53 where theirs is float64.
 
     Example:
         >>> import tempfile
@@ -99,7 +104,8 @@ def iterate_table(
 ) -> Iterator[pd.DataFrame]:
     r"""Read a table chunk by chunk: CSV, Parquet and Arrow files, directories and patterns in constant memory.
 
-    The type of a CSV column that is named nowhere is inferred from the first megabyte of each file.
+    The type of a CSV column that is named nowhere is inferred from the first megabyte of each file; a later value
+    that is not of this type, such as 1.5 among integers, is an error. Missing values are those of :func:`read_table`.
 
     Args:
         source: as for :func:`read_table`; files one after the other, sorted by path.
@@ -187,6 +193,9 @@ def _is_files(source: Source) -> TypeGuard[str | Path]:
 
 def _types(numbers: Sequence[str], text: Sequence[str], booleans: Sequence[str], datetimes: Sequence[str]) -> Types:
     arrow = require("pyarrow", extra="train")
+    for names in (numbers, text, booleans, datetimes):
+        if isinstance(names, str):
+            raise TypeError(f"Columns are named in a list, got {names!r}. Write [{names!r}].")
     types = dict.fromkeys(numbers, arrow.float64()) | dict.fromkeys(text, arrow.string())
     return types | dict.fromkeys(booleans, arrow.bool_()) | dict.fromkeys(datetimes, arrow.timestamp("ns"))
 

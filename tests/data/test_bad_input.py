@@ -234,6 +234,24 @@ def test_leading_zeros_stay_where_the_role_says_so(tmp_path, capsys):
     assert main(["score", str(tmp_path / "run/model"), str(path), "-o", str(tmp_path / "s.csv")]) == 0
 
 
+def test_a_category_called_na_is_one_in_training_and_in_scoring(tmp_path, capsys):
+    times = b",2024-01-31T10:00:00Z"
+    content = text(columns=("x", "c", "y,t")).replace(b",a,", b",NA,").replace(b"\n", times + b"\n")
+    content = content.replace(b"y,t" + times, b"y,t").replace(times, b",NA", 2)
+    path = put(tmp_path, "t.csv", content)
+    assert train(path, tmp_path) == 0, capsys.readouterr().err
+    encoder = json.loads((tmp_path / "run/model/model.json").read_text())["encoder"]
+    assert sorted(encoder["categories"]["c"]) == ["NA", "b"]
+    assert list(encoder["zones"]) == ["t"]
+    one = put(tmp_path, "one.csv", b"\n".join(content.split(b"\n")[:2]) + b"\n")
+    scored = []
+    for file in (path, one):
+        assert main(["score", str(tmp_path / "run/model"), str(file), "-o", str(tmp_path / "s.csv")]) == 0
+        scored.append(read_table(tmp_path / "s.csv")["probability"].tolist())
+    assert len(scored[0]) == ROWS
+    assert scored[1] == pytest.approx(scored[0][:1])
+
+
 def test_train_prints_roles_split_and_audit_first(tmp_path, capsys):
     path = put(tmp_path, "t.csv", text())
     words = ["train", str(path), "--target", "y", "--max-steps", "1", "-o", str(tmp_path / "run")]

@@ -190,6 +190,31 @@ def test_partitions_become_columns_but_not_the_folders_above(tmp_path):
     assert list(read_table(root / "year=2023" / "card=a" / "part.parquet")) == ["v"]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_column_of_the_file_comes_before_the_name_of_its_folder(tmp_path, suffix):
+    for folder, k in (("k=1", ["a"]), ("k=2", ["b"])):
+        write_table([pd.DataFrame({"k": k, "v": [0.5]})], tmp_path / folder / f"t.{suffix}")
+    for table in (read_table(tmp_path), pd.concat(iterate_table(tmp_path), ignore_index=True)):
+        assert table.to_dict("list") == {"k": ["a", "b"], "v": [0.5, 0.5]}
+
+
+def test_names_of_folders_are_integers_or_text(tmp_path):
+    expected = {}
+    for row, values in enumerate(("3000000000", "2"), start=1):
+        names = {"big": values, "mixed": ("1", "b")[row - 1], "spaced": "a%20b", "sum": "a=b"}
+        folder = "/".join(["plain", *(f"{name}={value}" for name, value in names.items())])
+        write_table([pd.DataFrame({"row": [row]})], tmp_path / folder / "t.csv")
+        for name, value in names.items():
+            expected.setdefault(name, []).append(value)
+    expected |= {"row": [2, 1], "big": [2, 3_000_000_000], "mixed": ["b", "1"], "spaced": ["a b", "a b"]}
+    assert read_table(tmp_path).to_dict("list") == expected
+
+
+def test_columns_are_named_in_a_list():
+    with pytest.raises(TypeError, match=r"Columns are named in a list, got 'k'\. Write \['k'\]"):
+        read_table(FRAME, text="k")
+
+
 def test_relative_paths_and_the_order_of_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("b/k=2", "b/k=1", "a/k=3"):
@@ -216,6 +241,40 @@ def test_files_whose_types_widen_agree_whole_and_in_chunks(tmp_path):
         chunks = list(iterate_table(folder))
         assert {chunk["a"].dtype for chunk in chunks} == {np.dtype(float)}
         pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), whole, check_dtype=False)
+
+
+READ = {"whole": read_table, "chunks": lambda source: list(iterate_table(source))}
+
+
+@pytest.mark.parametrize("read", READ)
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_a_value_that_the_common_type_does_not_hold_names_its_column_and_file(tmp_path, read, suffix):
+    for i, values in enumerate(([1.5, 2.0], [1, 2**53 + 1])):
+        part = pa.table({"a": ["x", "y"], "k": values})
+        path = tmp_path / f"{i}.{suffix}"
+        pq.write_table(part, path) if suffix == "parquet" else pyarrow.feather.write_feather(part, path)
+    with pytest.raises(ValueError, match=rf"Column 'k' of .*1\.{suffix} does not fit double.*as text") as caught:
+        READ[read](tmp_path)
+    assert type(caught.value) is ValueError
+    assert list(pd.concat(iterate_table(tmp_path, columns=["a"]))["a"]) == ["x", "y"] * 2
+
+
+def test_integers_of_a_csv_that_a_float_does_not_hold_are_text_or_rounded_as_asked(tmp_path):
+    for i, value in enumerate((2**53 + 1, 2.5)):
+        (tmp_path / f"{i}.csv").write_text(f"k\n{value}\n")
+    with pytest.raises(ValueError, match=r"Column 'k' of .*0\.csv does not fit double.*in `text` or `numbers`"):
+        read_table(tmp_path)
+    assert read_table(tmp_path, text=["k"])["k"].tolist() == [str(2**53 + 1), "2.5"]
+    assert read_table(tmp_path, numbers=["k"])["k"].tolist() == [2.0**53, 2.5]
+
+
+def test_a_file_of_na_alone_has_the_type_of_the_others(tmp_path):
+    for country, amount in (("NA", "NA"), ("US", "2")):
+        (tmp_path / f"{country}.csv").write_text(f"country,amount,none\n{country},{amount},NA\n")
+    for table in (read_table(tmp_path), pd.concat(iterate_table(tmp_path), ignore_index=True)):
+        assert table["country"].tolist() == ["NA", "US"]
+        assert table["amount"].fillna(-1).tolist() == [-1, 2]
+        assert table["none"].isna().all()
 
 
 def test_categories_of_several_files_are_put_together(tmp_path):

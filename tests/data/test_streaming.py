@@ -4,6 +4,7 @@ import json
 import pickle
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -323,6 +324,12 @@ def test_bad_arguments_and_files(tmp_path, file):
         stream(file, columns=["row"], encoder=TableEncoder(["row"], []))
     with pytest.raises(ValueError, match="has the label 1; the classes are \\[0\\]"):
         stream(file, classes=[0])
+    with pytest.raises(ValueError, match=r"`classes` must differ, got classes=\[0, 1, 1\]"):
+        stream(file, classes=[0, 1, 1])
+    with pytest.raises(ValueError, match="no feature column beside the target 'y'"):
+        stream(file, columns=[])
+    with pytest.raises(ValueError, match="no feature column beside the target 'y'"):
+        stream(write(y=[0, 1]))
     with pytest.raises(ValueError, match="Class 2 has no row"):
         stream(file, classes=[0, 1, 2], ratio=0.5)
     with pytest.raises(ValueError, match="has no label in 1 rows"):
@@ -363,3 +370,110 @@ def test_one_row_and_one_class(tmp_path):
     pq.write_table(pa.table({"x": [4.0], "y": [0]}), tmp_path / "a.parquet")
     ((x, y),) = stream(tmp_path / "a.parquet", ratio=1.0)
     assert (x.tolist(), y.tolist()) == ([[4.0]], [0])
+
+
+def hive(folder, parts):
+    """Write each table below its folder, such as ``year=2024/card=a``."""
+    for number, (place, columns) in enumerate(parts):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(columns), folder / place / f"{number}.parquet", row_group_size=2)
+    return folder
+
+
+PARTS = [
+    ("year=2023/card=a", {"x": [1.5, 2.5, 3.5], "y": [0, 1, 0]}),
+    ("year=2024/card=b", {"x": [4.5], "y": [1]}),
+    ("year=2024/card=__HIVE_DEFAULT_PARTITION__", {"x": [5.5, 6.5], "y": [0, 0]}),
+]
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*.parquet", "year=*"])
+def test_the_names_of_folders_are_columns_as_in_read_table(tmp_path, pattern):
+    source = str(hive(tmp_path, PARTS) / pattern)
+    frame = read_table(source)
+    loader = stream(source, columns=["year", "x"])
+    x = torch.cat([x for x, _ in loader])
+    assert sorted(x.tolist()) == sorted(frame[["year", "x"]].to_numpy().tolist())
+    encoder = TableEncoder(["x", "year"], ["card"]).fit(frame, frame["y"])
+    x = torch.cat([x for x, _ in stream(source, encoder=encoder, batch_size=4)])
+    assert sorted(x.tolist()) == sorted(encoder.encode(frame).tolist())
+    with pytest.raises(ValueError, match=r"Column 'card' of .* is string, no number"):
+        stream(source)
+
+
+def test_a_folder_may_be_the_target_or_all_there_is(tmp_path):
+    hive(tmp_path, [("y=0/k=7", {"x": [1.0, 2.0, 3.0]}), ("y=1/k=8", {"x": [4.0]})])
+    loader = pickle.loads(pickle.dumps(stream(tmp_path)))
+    assert (loader.columns, loader.classes, loader.class_counts) == (["x", "k"], (0, 1), [3, 1])
+    ((x, y),) = loader
+    assert {(*row, label) for row, label in zip(x.tolist(), y.tolist(), strict=True)} == {
+        (1, 7, 0),
+        (2, 7, 0),
+        (3, 7, 0),
+        (4, 8, 1),
+    }
+    ((x, y),) = stream(tmp_path, columns=["k"])
+    assert sorted(x.flatten().tolist()) == [7, 7, 7, 8]
+    with pytest.raises(ValueError, match="has no label in 2 rows"):
+        stream(hive(tmp_path / "gap", [("y=__HIVE_DEFAULT_PARTITION__", {"x": [1.0, 2.0]}), ("y=1", {"x": [4.0]})]))
+
+
+def test_a_column_of_a_later_file_is_not_passed_over(tmp_path):
+    hive(tmp_path, [("", {"x": [1.0], "y": [0]}), ("", {"w": [7], "x": [2.0], "y": [1]})])
+    with pytest.raises(ValueError, match=r"0\.parquet has no column 'w', which .*1\.parquet has.*add it"):
+        stream(tmp_path)
+    with pytest.raises(ValueError, match=r"0\.parquet has no column 'w'; its columns are x, y"):
+        stream(tmp_path, columns=["w"])
+    ((x, _),) = stream(tmp_path, columns=["x"])
+    assert sorted(x.flatten().tolist()) == [1, 2]
+
+
+def test_types_widen_as_in_read_table(tmp_path):
+    parts = [
+        {"n": [1, 2], "e": pa.nulls(2), "c": pa.array(["a", "b"]).dictionary_encode(), "y": [0, 1]},
+        {"n": [1.5, 2.0], "e": [3, 4], "c": pa.array(["c", "a"]).cast(pa.dictionary(pa.int8(), "string")), "y": [0, 1]},
+    ]
+    frame = read_table(hive(tmp_path, [("", part) for part in parts]))
+    x = torch.cat([x for x, _ in stream(tmp_path, columns=["n", "e"])])
+    assert sorted(x.nan_to_num(-1).tolist()) == [[1, -1], [1.5, 3], [2, -1], [2, 4]]
+    encoder = TableEncoder(["e"], ["n", "c"]).fit(frame, frame["y"])
+    x = torch.cat([x for x, _ in stream(tmp_path, encoder=encoder)])
+    assert sorted(x.tolist()) == sorted(encoder.encode(frame).tolist())
+    hive(tmp_path, [("z", {**parts[0], "n": [2**53 + 1, 1]})])
+    with pytest.raises(ValueError, match=r"Column 'n' of .*z/0\.parquet does not fit double.*as text"):
+        list(stream(tmp_path, columns=["n"]))
+
+
+def test_integers_with_gaps_keep_their_digits_for_an_encoder(tmp_path):
+    frame = pd.DataFrame({"c": pd.array([2**53 + 1, None, 2**53], "Int64"), "y": [0, 1, 0]})
+    frame.to_parquet(tmp_path / "a.parquet")
+    encoder = TableEncoder([], ["c"]).fit(read_table(tmp_path), frame["y"])
+    x = torch.cat([x for x, _ in stream(tmp_path, encoder=encoder)])
+    assert sorted(x.tolist()) == sorted(encoder.encode(frame).tolist())
+    assert len(x.unique(dim=0)) == 3
+
+
+@pytest.mark.parametrize("index", [[5, 9], pd.Index([5, 9], name="id")], ids=["plain", "named"])
+def test_the_index_of_pandas_is_no_feature(tmp_path, index):
+    pd.DataFrame({"x": [1.0, 2.0], "y": [0, 1]}, index=index).to_parquet(tmp_path / "a.parquet")
+    assert stream(tmp_path).columns == ["x"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[[1], [0]], [{"a": 1}, {"a": 0}], pa.array([1, 2], pa.date32()), pa.array([1, 2], pa.timestamp("s"))],
+    ids=["lists", "records", "dates", "times"],
+)
+def test_a_target_that_is_no_label(tmp_path, labels):
+    pq.write_table(pa.table({"x": [1.0, 2.0], "y": labels}), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"Target 'y' of .* is .*\. A class label is a whole number"):
+        stream(tmp_path)
+
+
+def test_decimals_are_labels_when_they_are_whole(tmp_path):
+    for name, values in (("a", ["1.0", "2.0"]), ("b", ["1.5", "2.0"])):
+        labels = pa.array(values).cast(pa.decimal128(25, 1))
+        pq.write_table(pa.table({"x": [1.0, 2.0], "y": labels}), tmp_path / f"{name}.parquet")
+    assert stream(tmp_path / "a.parquet").classes == (1, 2)
+    with pytest.raises(ValueError, match="is continuous"):
+        stream(tmp_path / "b.parquet")

@@ -1,6 +1,7 @@
 """Reading and writing tables: round trips, faults that end in one message, atomic writes."""
 
 import decimal
+import gzip
 
 import numpy as np
 import pandas as pd
@@ -72,6 +73,60 @@ def test_forced_types_hold_where_inference_from_the_first_block_fails(tmp_path):
         list(iterate_table(path))
     assert list(iterate_table(path, text=["rare"]))[-1]["rare"].iloc[-1] == "yes"
     assert sum(map(len, iterate_table(path, columns=["id", "absent"]))) == rows + 1
+
+
+@pytest.mark.parametrize("value", ["1.5", "many"])
+@pytest.mark.parametrize("columns", [None, ["count"]], ids=["all", "one"])
+def test_a_late_value_of_another_type_names_column_and_fix(tmp_path, value, columns):
+    path = put(tmp_path, "t.csv", b"id,count\n" + b"1,2\n" * 400_000 + f"1,{value}\n".encode())
+    with pytest.raises(ValueError, match=rf"\(column 'count'\).* int64: .*'{value}'.*name the column in `numbers`"):
+        list(iterate_table(path, columns=columns))
+    option = {"1.5": "numbers", "many": "text"}[value]
+    assert str([*iterate_table(path, **{option: ["count"]})][-1]["count"].iloc[-1]) == value
+
+
+WHOLE_AND_CHUNKS = {
+    "whole": read_table,
+    "chunks": lambda path, **options: pd.concat(iterate_table(path, **options), ignore_index=True),
+}
+
+
+@pytest.mark.parametrize("read", WHOLE_AND_CHUNKS)
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_an_empty_line_is_a_missing_value_where_there_is_one_column(tmp_path, read, name):
+    def values(content):
+        path = put(tmp_path, name, gzip.compress(content) if name.endswith("gz") else content)
+        return [None if pd.isna(value) else value for value in WHOLE_AND_CHUNKS[read](path).iloc[:, -1]]
+
+    assert values(b"a\n1\n\n2\n") == [1, None, 2]
+    assert values(b"\xef\xbb\xbfa\r\n\r\nx\r\n\r\n") == [None, "x", None]
+    assert values(b'"a\nb"\nx\n\n""') == ["x", None, None]
+    assert values(b'"a\nb",c\n1,2\n\n3,4\n\n') == [2, 4]
+    assert values(b"\na,c\n1,2\n\n3,4\n") == [2, 4]
+
+
+@pytest.mark.parametrize("values", [[1.5, None, 2.5, None], ["x", None, "NA", "null"]], ids=["numbers", "text"])
+def test_one_column_with_gaps_comes_back(tmp_path, values):
+    frame = pd.DataFrame({"a": values})
+    write_table([frame], tmp_path / "t.csv")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv"), frame, check_dtype=False)
+
+
+SPELLED = b'country,amount,flag,day\nNA,NA,NA,NA\nUS,2,true,2024-01-31\n,null,,\nnull,NaN,false,null\n"",N/A,,\n'
+
+
+@pytest.mark.parametrize("read", WHOLE_AND_CHUNKS)
+@pytest.mark.parametrize("typed", [False, True])
+def test_na_is_text_where_there_is_text_and_missing_elsewhere(tmp_path, read, typed):
+    roles = {"text": ["country"], "numbers": ["amount"], "booleans": ["flag"], "datetimes": ["day"]}
+    table = WHOLE_AND_CHUNKS[read](put(tmp_path, "t.csv", SPELLED), **(roles if typed else {}))
+    assert [None if pd.isna(c) else c for c in table["country"]] == ["NA", "US", None, "null", None]
+    assert table["amount"].dtype == np.float64
+    assert table["amount"].isna().tolist() == [True, False, True, True, True]
+    assert table["flag"].tolist() == [None, True, None, False, None]
+    assert table["day"].isna().tolist() == [True, False, True, True, True]
+    as_text = WHOLE_AND_CHUNKS[read](tmp_path / "t.csv", text=["amount"])["amount"]
+    assert as_text.dropna().tolist() == ["NA", "2", "null", "NaN", "N/A"]
 
 
 def test_only_the_columns_asked_for_are_read(tmp_path, frame):
