@@ -34,9 +34,10 @@ def audit(frame: pd.DataFrame, schema: Schema, split: Split, *, limit: int = 200
                         before the split); or at least 10 % of the rows of a class lie on the segment between two of
                         their 20 nearest rows of it, five times the share in a class as large or larger (SMOTE)
     single_predictor    one column alone has an average precision above .98, mean over all classes but the largest, on
-                        training and validation rows: the class shares of its values (256 bins, if they are ordered and
-                        more) from one half of the rows, scored on the other, or, of two classes, the values themselves
-                        as a ranking, up or down; classes of fewer than 10 rows are left out
+                        training and validation rows: each tenth of the rows is scored by the class shares of its
+                        values in the other nine, or, of ordered values, by those of the rows next to it; of two classes
+                        also by the values themselves, up or down. Classes of fewer than 10 rows are left out, and about
+                        20 are needed where the rows of a class lie between others
     missing_by_class    each class has the column always or never, and not all classes alike
     identifier          text or category that differs in 99 % of the rows (50 or more); whole numbers that grow or fall
                         from row to row (50 or more) or that all differ (1000 or more, no floats)
@@ -58,7 +59,7 @@ def audit(frame: pd.DataFrame, schema: Schema, split: Split, *, limit: int = 200
 
     Notes:
         About 3 s for a million rows x 30 columns on one core; no step is quadratic. Memory is a 64-bit hash per row
-        and copies of the sampled rows; a column of more than 5 million values x classes is not tried alone.
+        and copies of the sampled rows; text of more than 5 million values x classes is not tried alone.
         SMOTE is recognised by float columns that were not rounded afterwards, two or more.
 
     Example:

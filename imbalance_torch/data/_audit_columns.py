@@ -15,9 +15,10 @@ from imbalance_torch.data._schema import Schema
 if TYPE_CHECKING:
     import pandas as pd
 
-_BINS = 256
 _TOO_GOOD = 0.98
 _MOST_CELLS = 5_000_000
+_FOLDS = 10
+_FAR, _TRIED = 0.6, 1000  # share of a class around its own rows from which it is scored; rows that this is tried on
 _FEWEST = 10  # rows of a class that is judged
 _FEW, _MANY = 50, 1000  # rows from which identifiers are recognised
 
@@ -25,55 +26,20 @@ _FEW, _MANY = 50, 1000  # rows from which identifiers are recognised
 def single_predictors(features: pd.DataFrame, labels: np.ndarray, rows: np.ndarray, limit: int) -> list[Finding]:
     """Find columns that alone rank the rarer classes almost perfectly."""
     rows, weights = _per_class_sample(labels, rows, limit)
-    if len(rows) == 0 or len(judged := np.unique(labels[rows])) < 2:
+    if len(rows) == 0 or len(np.unique(labels[rows])) < 2:
         return []
-    largest = np.bincount(labels[rows], weights).argmax()
-    target, half = labels[rows], np.arange(len(rows)) % 2
-    size = int(judged[-1]) + 1
-    # Bins hold equal shares of the classes, each counted as large as the others, so that rare ones get some.
-    even, num_bins = 1 / np.bincount(target)[target], int(np.clip(len(rows) // _FEWEST, 2, _BINS))
-    findings = []
-    for name in features:
-        column = features[name].iloc[rows]
-        codes, values = _codes(column)
-        ordered, missing = _is_ordered(column), column.isna().to_numpy()
-        bins = codes
-        if ordered and values > num_bins:
-            bins = (np.cumsum(np.bincount(codes, even))[codes] * (num_bins - 1) / even.sum()).astype(np.int64)
-        if bins.max() * size > _MOST_CELLS:
-            continue
-        halves = np.bincount((bins * 2 + half) * size + target, weights, minlength=(bins.max() + 1) * 2 * size)
-        halves = halves.reshape(-1, 2, size)
-        fitted, scored = halves[:, 0], halves[:, 1]
-        rankings = []
-        if ordered and len(judged) == 2:
-            ranks = np.arange(values, dtype=np.float64)
-            ranks[codes[missing]] = np.nan
-            counts = np.bincount(codes * size + target, weights, minlength=values * size).reshape(-1, size)
-            rankings = [
-                (np.nan_to_num(sign * ranks, nan=-np.inf), counts[:, label], counts.sum(axis=1))
-                for sign in (1, -1)
-                for label in judged[judged != largest]
-            ]
-        fitted_rows, scored_rows = halves.sum(axis=2).T
-        precisions = []
-        for label in judged[judged != largest]:
-            prior = fitted[:, label].sum() / fitted_rows.sum()
-            rate = (fitted[:, label] + prior) / (fitted_rows + 1)
-            precisions.append(
-                max(_average_precision(*way) for way in [(rate, scored[:, label], scored_rows), *rankings])
-            )
-        if np.mean(precisions) > _TOO_GOOD:
-            findings.append(
-                Finding(
-                    "single_predictor",
-                    name,
-                    f"Column {name!r} alone predicts the target (average precision {np.mean(precisions):.3f}). If it "
-                    "is known only with the outcome, leave it out (`drop`).",
-                    "error",
-                )
-            )
-    return findings
+    precisions = {name: _precision_alone(features[name].iloc[rows], labels[rows], weights) for name in features}
+    return [
+        Finding(
+            "single_predictor",
+            name,
+            f"Column {name!r} alone predicts the target (average precision {precision:.3f}). If it is known only with "
+            "the outcome, leave it out (`drop`).",
+            "error",
+        )
+        for name, precision in precisions.items()
+        if precision > _TOO_GOOD
+    ]
 
 
 def missing_by_class(features: pd.DataFrame, labels: np.ndarray, classes: Sequence[Any]) -> list[Finding]:
@@ -177,6 +143,50 @@ def _per_class_sample(labels: np.ndarray, rows: np.ndarray, limit: int) -> tuple
     chosen = [generator.permutation(rows[labels[rows] == label])[:share] for label in np.flatnonzero(count >= _FEWEST)]
     weights = [np.full(len(part), count[labels[part[0]]] / len(part)) for part in chosen]
     return np.concatenate([rows[:0], *chosen]), np.concatenate([np.empty(0), *weights])
+
+
+def _precision_alone(column: pd.Series, target: np.ndarray, weights: np.ndarray) -> float:
+    """Return the average precision of one column, mean over all classes but the largest; 0 for those far from it.
+
+    Rows come class after class, in random order within each.
+    """
+    (codes, values), ordered, judged = _codes(column), _is_ordered(column), np.unique(target)
+    if values > (most := _MOST_CELLS // len(judged)):
+        if not ordered:
+            return 0.0
+        codes = codes * most // values
+    fold = np.arange(len(codes)) % _FOLDS
+    total = np.bincount(codes)
+    ranking = np.where(column.isna(), -1, codes)
+    precisions = []
+    for label in judged[judged != np.bincount(target, weights).argmax()]:
+        rows = slice(*np.searchsorted(target, [label, label + 1]))
+        count = rows.stop - rows.start
+        width = int(np.clip(count // 20, 2, 100)) if ordered else 0
+        hits = np.bincount(codes[rows], minlength=len(total))
+        if _shares(hits, total, codes[rows][:_TRIED], width).mean() < _FAR:
+            precisions.append(0.0)
+            continue
+        scores = np.empty(len(codes))
+        for number in range(_FOLDS):
+            held = fold == number
+            own, every = (np.bincount(part, minlength=len(total)) for part in (codes[rows][held[rows]], codes[held]))
+            scores[held] = _shares(hits - own, total - every, codes[held], width)
+        rankings = [scores, ranking, -codes] if ordered and len(judged) == 2 else [scores]
+        weighted = np.where(target == label, weights, 0)
+        precisions.append(max(_average_precision(score, weighted, weights) for score in rankings))
+    return float(np.mean(precisions))
+
+
+def _shares(hits: np.ndarray, total: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
+    """Return the share of hits among the rows of each value, or ``width`` rows to either side of their middle."""
+    prior = hits.sum() / total.sum()
+    if width == 0:
+        return np.asarray((hits[at] + prior) / (total[at] + 1))
+    ends, found = (np.append(0, np.cumsum(counts)) for counts in (total, hits))
+    middle = (ends[at] + ends[at + 1]) / 2
+    low, high = np.maximum(middle - width, 0), np.minimum(middle + width, ends[-1])
+    return np.asarray((np.interp(high, ends, found) - np.interp(low, ends, found) + prior) / (high - low + 1))
 
 
 def _average_precision(score: np.ndarray, hits: np.ndarray, total: np.ndarray) -> float:

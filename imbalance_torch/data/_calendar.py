@@ -16,7 +16,8 @@ PARTS = ("hour", "weekday", "day of year")
 def calendar(seconds: Tensor) -> Tensor:
     """Return sine and cosine of each part, (N, columns * 6), from seconds since 1970; NaN becomes the centre, 0."""
     day = (seconds / _DAY).floor()
-    turns = torch.stack([seconds / _DAY - day, (day + 3) / 7, day / _YEAR], dim=2)  # 1970 began on a Thursday
+    year = day.new_tensor(_YEAR)  # an export to ONNX keeps tensors, and rounds numbers to float32
+    turns = torch.stack([seconds / _DAY - day, (day + 3) / 7, day / year], dim=2)  # 1970 began on a Thursday
     angles = 2 * math.pi * (turns - turns.floor())
     return torch.stack([angles.sin(), angles.cos()], dim=3).flatten(1).nan_to_num(0.0)
 

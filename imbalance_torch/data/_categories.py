@@ -28,7 +28,8 @@ def _text(value: Any) -> str:
     """Return the text of a value; whole numbers have one, as a column of them becomes fractions by a missing value."""
     if isinstance(value, float | np.floating) and value.is_integer():
         return str(int(value))
-    return re.sub(r"^(-?\d+)\.0+$", r"\1", str(value))
+    text = str(value)
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", text) if ".0" in text else text
 
 
 def frequent_values(column: pd.Series, limit: int, min_rows: int) -> list[str | None]:

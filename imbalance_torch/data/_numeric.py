@@ -76,7 +76,8 @@ def _log(x: Tensor, signed: Tensor, center: Tensor, unit: Tensor, mean: Tensor, 
 
 def _logarithm(x: Tensor, signed: Tensor, center: Tensor, unit: Tensor) -> Tensor:
     z = ((x - center) / unit).clamp(-1e300, 1e300)
-    return torch.where(signed, z.sign() * (4 * z.abs()).log1p(), (z.clamp(min=0) + 0.1).log())
+    tenth = z.new_tensor(0.1)  # an export to ONNX keeps tensors, and rounds numbers to float32
+    return torch.where(signed, z.sign() * (4 * z.abs()).log1p(), (z.clamp(min=0) + tenth).log())
 
 
 def _fit_quantile(column: Column) -> Statistics:

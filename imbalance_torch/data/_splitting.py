@@ -22,9 +22,9 @@ class Split(NamedTuple):
 def time_split(time: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.2)) -> Split:
     """Split in time order: the oldest rows train, the newest test.
 
-    Rows of the same time stay on one side of a cut, so that no part knows the present of the next; a cut lies where
-    the time changes, as near to its share as that allows. Groups (cards, patients) are not looked at: one that goes
-    on over a cut is on both sides, as it will be in use; :func:`audit` counts them.
+    Rows of the same time stay on one side of a cut, so that no part knows the present of the next; the cuts lie where
+    the time changes, as near to their shares as that and three parts with rows allow. Groups (cards, patients) are
+    not looked at: one that goes on over a cut is on both sides, as it will be in use; :func:`audit` counts them.
 
     Args:
         time: numbers, datetimes or anything else that sorts, (N,); missing values are an error.
@@ -34,7 +34,7 @@ def time_split(time: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.2)) -> S
         The three parts, each in time order (stable for equal times).
 
     Raises:
-        ValueError: bad shares, missing times, or so few different times that a part is empty.
+        ValueError: bad shares, missing times, or fewer than three different times.
 
     Example:
         >>> time_split(np.array([3, 1, 2, 2, 5, 4]), (0.5, 0.25, 0.25)).train
@@ -49,18 +49,18 @@ def time_split(time: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.2)) -> S
         raise ValueError(f"The time column mixes types that do not sort: {error}.") from error
     ordered = time[order]
     changes = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
-    cuts = [
-        int(changes[np.abs(changes - len(time) * share).argmin()]) if len(changes) else 0
-        for share in (shares[0], shares[0] + shares[1])
-    ]
-    parts = Split(*np.split(order, cuts))
-    for name, rows in zip(Split._fields, parts, strict=True):
-        if len(rows) == 0:
-            raise ValueError(
-                f"The {name} part of the time split is empty: the time column has {len(changes) + 1} different "
-                "value(s), and rows of the same time stay together. Use other split shares or a finer time."
-            )
-    return parts
+    if len(changes) < 2:
+        raise ValueError(
+            f"A part of the time split is empty: the time column has {len(changes) + min(len(time), 1)} different "
+            "value(s), and rows of the same time stay together. Three parts need 3; use a finer time."
+        )
+    places = len(time) * np.cumsum(shares[:2])
+    off = np.abs(changes - places[:, None])
+    first, second = off.argmin(axis=1)
+    if first == second:
+        first = (off[0, :-1] + off[1, 1:]).argmin()
+        second = first + 1
+    return Split(*np.split(order, changes[[first, second]]))
 
 
 def stratified_split(labels: np.ndarray, shares: Sequence[float] = (0.6, 0.2, 0.2), *, seed: int = 0) -> Split:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,5 +58,5 @@ class ShuffledSampler(AbstractSampler):
 
     def _draw(self, epoch: int, block: int) -> Tensor:
         start = block * self._block_rows
-        places = torch.arange(start, min(start + self._block_rows, self._total))
+        places = torch.from_numpy(np.arange(start, min(start + self._block_rows, self._total)))
         return Permutation(self._total, self.seed, epoch)(places)

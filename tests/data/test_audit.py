@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from imbalance_torch.data import Schema, Split, audit, group_split, stratified_split, time_split
-from imbalance_torch.data._audit_columns import _average_precision
+from imbalance_torch.data._audit_columns import _average_precision, single_predictors
 from imbalance_torch.data.datasets import load_nyc_flights
 from imbalance_torch.resampling import SMOTE
 from imbalance_torch.training import DataOptions, TabularDataModule
@@ -240,6 +240,39 @@ def test_a_column_that_knows_the_target(leak, limit):
     frame["leak"] = leak(frame["y"].to_numpy(), np.random.default_rng(1))
     (finding,) = found(frame, limit=limit)
     assert (finding.kind, finding.column, finding.severity) == ("single_predictor", "leak", "error")
+
+
+def around(generator, distance):
+    return distance * generator.choice([-1, 1], len(distance))
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("positives", [20, 30])
+@pytest.mark.parametrize(
+    "leak",
+    [
+        lambda y, g: np.where(y == 1, g.uniform(-0.1, 0.1, len(y)), around(g, g.uniform(0.1, 3, len(y)))),
+        lambda y, g: np.where(y == 1, around(g, g.uniform(3, 4, len(y))), g.uniform(-3, 3, len(y))),
+        lambda y, g: np.where(y == 1, g.integers(-8, 9, len(y)), around(g, g.integers(9, 999, len(y)))),
+    ],
+    ids=["middle", "both ends", "whole numbers"],
+)
+def test_few_rows_that_a_column_tells_but_not_by_being_high_or_low(leak, positives, seed):
+    generator = np.random.default_rng(seed)
+    y = generator.permutation(np.repeat([0, 1], [3000 - positives, positives]))
+    frame = table().assign(y=y, leak=leak(y, generator))
+    assert ("single_predictor", "leak") in kinds(found(frame))
+
+
+@pytest.mark.parametrize("positives", [10, 20, 30, 50])
+def test_noise_and_columns_that_help_are_no_leak_for_few_rows(positives):
+    generator = np.random.default_rng(positives)
+    y = np.repeat([0, 1], [3000 - positives, positives])
+    noise, steps = generator.normal(size=(3000, 100)), generator.poisson(3, (3000, 20))
+    narrow = generator.normal(size=(3000, 40)) * np.where(y == 1, 0.02, 1)[:, None]
+    higher = generator.normal(size=(3000, 40)) + 3 * y[:, None]
+    columns = pd.DataFrame(np.hstack([noise, steps, narrow, higher]))
+    assert single_predictors(columns, y, np.arange(3000), 200_000) == []
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.03])

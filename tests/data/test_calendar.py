@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from dateutil import tz
 
 from imbalance_torch.data import TableEncoder, iterate_table, write_table
 
@@ -88,6 +89,40 @@ def test_hours_are_those_of_the_zone_of_the_training_rows():
         encoded(encoder, WHEN)
     with pytest.raises(ValueError, match="Column 'when' has UTC, the training rows had no time zone"):
         encoded(fitted(WHEN), local.dt.tz_convert("UTC"))
+
+
+@pytest.mark.parametrize(
+    ("zone", "name"),
+    [
+        (tz.gettz("Europe/Berlin"), "Europe/Berlin"),
+        (tz.tzutc(), "UTC"),
+        (tz.tzoffset(None, -12_600), "-03:30"),
+        (datetime.timezone(datetime.timedelta(hours=1)), "+01:00"),
+    ],
+    ids=["dateutil", "dateutil UTC", "dateutil offset", "offset"],
+)
+def test_a_zone_of_any_library_has_its_standard_name(zone, name):
+    local = WHEN.dt.tz_localize("UTC").dt.tz_convert(zone)
+    encoder = fitted(local)
+    assert encoder.zones == {"when": name}
+    np.testing.assert_array_equal(encoded(encoder, local), encoded(fitted(WHEN), local.dt.tz_localize(None)))
+    np.testing.assert_array_equal(encoded(encoder, local.dt.tz_convert("Asia/Kolkata")), encoded(encoder, local))
+
+
+class Unnamed(datetime.tzinfo):
+    def utcoffset(self, when):
+        return datetime.timedelta(hours=2)
+
+    def dst(self, when):
+        return datetime.timedelta(0)
+
+    def tzname(self, when):
+        return "Nowhere"
+
+
+def test_a_zone_that_no_name_stands_for():
+    with pytest.raises(ValueError, match=r"Column 'when' has the time zone .*named one, such as with `.dt.tz_convert"):
+        fitted(WHEN.dt.tz_localize(Unnamed()))
 
 
 def test_missing_times_are_the_centre_with_an_indicator():

@@ -1,5 +1,7 @@
 """Splits: nothing of the future in training, equal class shares, no row lost."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,22 +23,35 @@ def assert_partition(split, rows):
     assert sorted(np.concatenate(split).tolist()) == list(range(rows))
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(0, 30), min_size=3, max_size=200))
-def test_time_split_never_leaves_a_time_on_two_sides(values):
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.integers(0, 30) | st.integers(0, 3), min_size=3, max_size=200),
+    st.sampled_from([(0.6, 0.2, 0.2), (0.05, 0.05, 0.9), (0.98, 0.01, 0.01), (0.01, 0.98, 0.01)]),
+)
+def test_time_split_cuts_nearest_to_the_shares_of_all_ways_without_an_empty_part(values, shares):
     time = np.array(values)
-    try:
-        split = time_split(time)
-    except ValueError as error:
-        assert "different value" in str(error)  # noqa: PT017
+    ends = np.cumsum(np.unique(time, return_counts=True)[1])[:-1]
+    if len(ends) < 2:
+        with pytest.raises(ValueError, match=f"has {len(ends) + 1} different value"):
+            time_split(time, shares)
         return
+    split = time_split(time, shares)
     assert_partition(split, len(time))
     assert time[split.train].max() < time[split.val].min()
     assert time[split.val].max() < time[split.test].min()
     for rows in split:
-        assert len(rows)
         order = list(zip(time[rows], rows, strict=True))
         assert order == sorted(order)
+    places = len(time) * np.cumsum(shares[:2])
+    nearest = min(np.abs(np.array(cuts) - places).sum() for cuts in itertools.combinations(ends, 2))
+    cuts = np.cumsum([len(split.train), len(split.val)])
+    assert np.abs(cuts - places).sum() == pytest.approx(nearest)
+
+
+def test_time_split_with_many_ties_leaves_no_part_empty():
+    assert [len(rows) for rows in time_split(np.repeat([0, 1, 2], [5, 5, 90]))] == [5, 5, 90]
+    assert [len(rows) for rows in time_split(np.repeat([0, 1, 2], [90, 5, 5]))] == [90, 5, 5]
+    assert [len(rows) for rows in time_split(np.repeat([0, 1, 2, 3], [1, 98, 2, 1]))] == [99, 2, 1]
 
 
 @pytest.mark.parametrize("shares", [(0.6, 0.2, 0.2), (0.5, 0.25, 0.25), (0.8, 0.1, 0.1)])

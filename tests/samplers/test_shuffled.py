@@ -1,6 +1,8 @@
+import pytest
 import torch
 
 from imbalance_torch.samplers import ShuffledSampler
+from imbalance_torch.samplers._permutation import Permutation
 
 
 def test_every_row_once_in_uniform_order():
@@ -18,3 +20,11 @@ def test_every_row_once_in_uniform_order():
 
 def test_natural_shares():
     assert ShuffledSampler([0, 0, 0, 1]).effective_prior.tolist() == [0.75, 0.25]
+
+
+@pytest.mark.parametrize("rows", [1, 1000, 65_536, 65_537, 150_000])
+def test_the_stream_is_one_permutation_of_seed_and_epoch(rows):
+    sampler = ShuffledSampler(torch.zeros(rows, dtype=torch.long), seed=3)
+    for epoch in (0, 2):
+        sampler.set_epoch(epoch)
+        assert list(sampler) == Permutation(rows, 3, epoch)(torch.arange(rows)).tolist()
