@@ -13,7 +13,7 @@ from imbalance_torch.class_stats import to_tensor
 
 __all__ = ["adjust_logits", "init_prior_bias_"]
 
-Head = TypeVar("Head", bound=nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
+Head = TypeVar("Head", bound=nn.Module)
 
 
 def adjust_logits(logits: Tensor, *, from_prior: Any, to_prior: Any) -> Tensor:
@@ -62,7 +62,8 @@ def init_prior_bias_(head: Head, prior: Any) -> Head:
     The first steps then no longer learn the class shares, and a focal loss does not blow up on the majority.
 
     Args:
-        head: ``nn.Linear`` or ``nn.Conv1d/2d/3d`` with a bias, the last layer of a network.
+        head: ``nn.Linear`` or ``nn.Conv1d/2d/3d`` with a bias, the last layer of a network; or k such layers in one, as
+            that of `TabM`, with a bias of (k, outputs): every member starts at the prior.
         prior: C outputs: (C,) shares that sum to 1. One output: the share of positives, or (2,) [negative share,
             positive share]. L labels: (L, 2) rows [negative share, positive share].
 
@@ -81,12 +82,12 @@ def init_prior_bias_(head: Head, prior: Any) -> Head:
         >>> print(f"{head.bias.sigmoid().item():.4f}")
         0.0100
     """
-    if not isinstance(head, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        raise TypeError(f"`head` must be nn.Linear or nn.Conv1d/2d/3d, got {type(head).__name__}.")
-    if head.bias is None:
+    if not (hasattr(head, "out_features") or hasattr(head, "out_channels")):
+        raise TypeError(f"`head` must be a linear or convolutional layer, got {type(head).__name__}.")
+    if not isinstance(head.bias, Tensor):
         raise ValueError("`head` must have a bias, got none. Build it with bias=True.")
     shares = shares_of("prior", prior)
-    outputs = head.bias.shape[0]
+    outputs = head.bias.shape[-1]
     if outputs == 1 and shares.shape in {(), (2,), (1, 2)}:
         bias = log_odds_of(shares).reshape(1)
     elif shares.ndim == 1 and shares.shape[0] == outputs:

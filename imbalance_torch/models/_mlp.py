@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from imbalance_torch._checks import check_int, check_number
+from imbalance_torch.models._inputs import TableEmbedding
 
 
 class MLP(nn.Module):
@@ -22,16 +22,28 @@ class MLP(nn.Module):
         num_outputs: logits; C for a softmax loss, 1 for a binary and L for a multi-label sigmoid loss.
         hidden: widths of the hidden layers (ReLU).
         dropout: share of the hidden units dropped while training, in [0, 1].
-        max_embedding_dim: width of an embedding is ``min(max_embedding_dim, (cardinality + 1) // 2)``.
+        num_embedding: how each number becomes ``num_embedding_dim`` features: "linear_relu" (a linear layer of its own
+            and ReLU) or "periodic" (sines and cosines of learned frequencies, then the same). None takes numbers as
+            they are. Needs the package ``rtdl_num_embeddings``, of the extra "train".
+        num_embedding_dim: width of the embedding of a number.
+        max_embedding_dim: width of the embedding of a category is ``min(max_embedding_dim, (cardinality + 1) // 2)``.
 
     Raises:
         TypeError: an argument that is not a number.
-        ValueError: a width below 1, a dropout outside [0, 1], no input column; in ``forward``, another input width.
+        ValueError: a width below 1, a dropout outside [0, 1], an unknown embedding, no input column; in ``forward``,
+            another input width.
+        ImportError: ``num_embedding`` without its package.
 
     Shape:
-        Input (N, num_dense + len(cardinalities)) floating point, output (N, num_outputs).
+        Input (N, num_dense + len(cardinalities)) floating point, output (N, num_outputs). Keep the input in float32,
+        under autocast too: bfloat16 holds no code above 256.
+
+    References:
+        Gorishniy et al., On embeddings for numerical features in tabular deep learning, NeurIPS 2022,
+        arXiv 2203.05556.
 
     Example:
+        >>> import torch
         >>> network = MLP(2, [3], hidden=[4])
         >>> network(torch.tensor([[0.5, -1.0, 2.0]])).shape
         torch.Size([1, 2])
@@ -45,21 +57,20 @@ class MLP(nn.Module):
         *,
         hidden: Sequence[int] = (128, 64),
         dropout: float = 0.1,
+        num_embedding: str | None = None,
+        num_embedding_dim: int = 24,
         max_embedding_dim: int = 16,
     ) -> None:
         super().__init__()
-        self.num_dense = check_int("num_dense", num_dense, minimum=0)
         check_number("dropout", dropout, minimum=0.0, maximum=1.0)
-        check_int("max_embedding_dim", max_embedding_dim, minimum=1)
-        self.embeddings = nn.ModuleList(
-            nn.Embedding(check_int("cardinalities", size, minimum=1), min(max_embedding_dim, (size + 1) // 2), 0)
-            for size in cardinalities
+        self.embeddings = TableEmbedding(
+            num_dense,
+            cardinalities,
+            num_embedding=num_embedding,
+            num_embedding_dim=num_embedding_dim,
+            max_embedding_dim=max_embedding_dim,
         )
-        width = num_dense + sum(embedding.embedding_dim for embedding in self.embeddings)  # type: ignore[misc]
-        if width == 0:
-            raise ValueError(
-                "The network needs at least one input column: `num_dense` is 0 and `cardinalities` is empty."
-            )
+        width = sum(self.embeddings.widths)
         layers: list[nn.Module] = []
         for size in hidden:
             layers += [nn.Linear(width, check_int("hidden", size, minimum=1)), nn.ReLU(), nn.Dropout(dropout)]
@@ -69,9 +80,4 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, (N, num_outputs)."""
-        expected = self.num_dense + len(self.embeddings)
-        if x.ndim != 2 or x.shape[1] != expected:
-            raise ValueError(f"`x` must have shape (N, {expected}), got {tuple(x.shape)}.")
-        dense, codes = x[:, : self.num_dense], x[:, self.num_dense :].long()
-        embedded = [embedding(codes[:, i]) for i, embedding in enumerate(self.embeddings)]
-        return self.head(self.body(torch.cat([dense, *embedded], dim=1)))  # type: ignore[no-any-return]
+        return self.head(self.body(self.embeddings(x)))  # type: ignore[no-any-return]

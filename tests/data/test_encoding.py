@@ -285,7 +285,8 @@ def raw_tensors(encoder, frame):
 
     columns = [numbers(frame[name]) for name in encoder.numeric] + [truth(frame[name]) for name in encoder.boolean]
     columns += [wall_seconds(frame[name], encoder.zones[name]) for name in encoder.datetime]
-    return torch.tensor(np.stack(columns, axis=1)), encoder.encode(frame)[:, encoder.num_dense :]
+    stacked = np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0))
+    return torch.tensor(stacked), encoder.encode(frame)[:, encoder.num_dense :]
 
 
 def test_the_layout_with_every_role(everything):
@@ -337,28 +338,40 @@ def test_every_block_and_role_exports(everything):
     assert torch.equal(program.module()(numbers, codes), expected)
 
 
+NUMBERS, CATEGORIES = ["a", "b", "i", "y"], ["c", "d"]
+EXPORTED = ["standard", "robust", "log", "bins"]
+ONNX_CASES = {
+    "every role": (NUMBERS, CATEGORIES, {**EVERYTHING, "blocks": EXPORTED}),
+    "no categories": (NUMBERS, [], {"blocks": ["standard"]}),
+    "no numbers": ([], CATEGORIES, {"datetime": ["w"]}),
+    "categories alone": ([], CATEGORIES, {}),
+}
+
+
 @pytest.mark.slow
-def test_onnx(everything, tmp_path):
+@pytest.mark.parametrize("case", ONNX_CASES)
+def test_onnx(everything, case):
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    frame, _ = everything
-    options = {**EVERYTHING, "blocks": ["standard", "robust", "log", "bins"]}
-    encoder = TableEncoder(["a", "b", "i"], ["c", "d"], **options).fit(frame, (frame["a"] > 105).to_numpy())
+    frame = pd.concat([everything[0]] * 3, ignore_index=True).iloc[:1000]
+    frame["y"] = 2022.0 + np.arange(1000) % 3  # a small spread around a large number needs float64
+    numeric, categorical, options = ONNX_CASES[case]
+    encoder = TableEncoder(numeric, categorical, **options).fit(frame, (frame["a"] > 105).to_numpy())
     numbers, codes = raw_tensors(encoder, frame)
-    batch = torch.export.Dim("batch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             encoder,
             (numbers[:4], codes[:4]),
             dynamo=True,
-            dynamic_shapes={"numbers": {0: batch}, "codes": {0: batch}},
+            dynamic_shapes={"numbers": {0: torch.export.Dim.DYNAMIC}, "codes": {0: torch.export.Dim.DYNAMIC}},
             verbose=False,
         )
-    program.save(tmp_path / "e.onnx")
-    session = runtime.InferenceSession(tmp_path / "e.onnx")
-    feeds = dict(zip([i.name for i in session.get_inputs()], [numbers.numpy(), codes.numpy()], strict=True))
-    np.testing.assert_allclose(session.run(None, feeds)[0], encoder(numbers, codes), atol=1e-4)
+    session = runtime.InferenceSession(program.model_proto.SerializeToString())
+    for rows in (numbers, numbers[:1], numbers * 2, torch.full_like(numbers, torch.nan)):
+        feeds = {"numbers": rows.numpy(), "codes": codes[: len(rows)].numpy()}
+        (result,) = session.run(None, feeds)
+        np.testing.assert_allclose(result, encoder(rows, codes[: len(rows)]), rtol=0, atol=1e-6)
 
 
 def test_rare_values_share_the_bucket_of_unseen_ones():
