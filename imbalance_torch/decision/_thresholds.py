@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import numpy as np
 import torch
 from torch import Tensor
 
-from imbalance_torch._checks import check_floating, check_number, check_tensor
+from imbalance_torch._checks import check_floating, check_number, check_same_length
+from imbalance_torch.decision._cuts import check_probabilities, cut_points, label_cuts
 
 
 def threshold_for_f_beta(probabilities: Tensor, target: Tensor, beta: float = 1.0) -> float:
@@ -34,11 +34,8 @@ def threshold_for_f_beta(probabilities: Tensor, target: Tensor, beta: float = 1.
         0.375
     """
     square = check_number("beta", beta, exclusive_minimum=0.0) ** 2
-    return _best(
-        probabilities,
-        target,
-        lambda tp, fp, fn, tn: (1 + square) * tp / ((1 + square) * tp + square * fn + fp),
-    )
+    cuts = label_cuts(probabilities, target)
+    return cuts.best((1 + square) * cuts.tp / ((1 + square) * cuts.tp + square * cuts.fn + cuts.fp))
 
 
 def threshold_for_balanced_accuracy(probabilities: Tensor, target: Tensor) -> float:
@@ -50,7 +47,8 @@ def threshold_for_balanced_accuracy(probabilities: Tensor, target: Tensor) -> fl
         >>> threshold_for_balanced_accuracy(torch.tensor([0.125, 0.25, 0.5, 0.75]), torch.tensor([0, 0, 0, 1]))
         0.625
     """
-    return _best(probabilities, target, lambda tp, fp, fn, tn: tp / (tp + fn) + tn / (tn + fp))
+    cuts = label_cuts(probabilities, target)
+    return cuts.best(cuts.tp / (cuts.tp + cuts.fn) + cuts.tn / (cuts.tn + cuts.fp))
 
 
 def threshold_for_cost(
@@ -58,8 +56,12 @@ def threshold_for_cost(
 ) -> float:
     """Return the threshold with the lowest cost: ``false_negative fn + false_positive fp``.
 
-    With exact probabilities that is ``false_positive / (false_positive + false_negative)``; here it is the best on
-    the data given. Arguments, result and errors as for :func:`threshold_for_f_beta`; costs are > 0, in any unit.
+    With exact probabilities that is :func:`bayes_threshold`, ``false_positive / (false_positive + false_negative)``;
+    here it is the best on the data given. Where right decisions have a cost too, pass the differences: with
+    ``cost[true][decided]``, ``false_negative = cost[1][0] - cost[1][1]`` and
+    ``false_positive = cost[0][1] - cost[0][0]``; the total cost differs from the sum above by a constant.
+
+    Arguments, result and errors as for :func:`threshold_for_f_beta`; costs are > 0, in any unit.
 
     Example:
         >>> threshold_for_cost(torch.tensor([0.125, 0.5, 0.25, 0.75]), torch.tensor([0, 0, 1, 1]), false_negative=10)
@@ -67,29 +69,102 @@ def threshold_for_cost(
     """
     check_number("false_negative", false_negative, exclusive_minimum=0.0)
     check_number("false_positive", false_positive, exclusive_minimum=0.0)
-    return _best(probabilities, target, lambda tp, fp, fn, tn: -(false_negative * fn + false_positive * fp))
+    cuts = label_cuts(probabilities, target)
+    return cuts.best(-(false_negative * cuts.fn + false_positive * cuts.fp))
 
 
-def _best(probabilities: Tensor, target: Tensor, utility: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> float:
-    p, y = check_floating("probabilities", probabilities), check_tensor("target", target).to(torch.float64)
-    if p.ndim != 1 or p.shape != y.shape:
+def threshold_for_precision(probabilities: Tensor, target: Tensor, precision: float) -> float:
+    """Return the threshold with the highest recall among those with ``tp / (tp + fp) >= precision``.
+
+    Args:
+        probabilities: of the positive class, (N,) floating point in [0, 1].
+        target: 0 or 1, (N,); both classes occur.
+        precision: the floor, in (0, 1]; a threshold that flags nothing does not reach it.
+
+    Returns:
+        A threshold as for :func:`threshold_for_f_beta`.
+
+    Raises:
+        ValueError: as for :func:`threshold_for_f_beta`, or no threshold reaches the floor; the text names the highest
+            precision.
+
+    Example:
+        >>> p, y = torch.tensor([0.125, 0.25, 0.5, 0.75]), torch.tensor([0, 1, 0, 1])
+        >>> threshold_for_precision(p, y, 0.6), threshold_for_precision(p, y, 0.9)
+        (0.1875, 0.625)
+    """
+    check_number("precision", precision, exclusive_minimum=0.0, maximum=1.0)
+    cuts = label_cuts(probabilities, target)
+    precisions = (cuts.tp / (cuts.tp + cuts.fp)).nan_to_num(0.0)
+    reached = precisions >= precision
+    if not bool(reached.any()):
+        best = precisions.argmax()
         raise ValueError(
-            f"`probabilities` and `target` must have shape (N,), got {tuple(p.shape)} and {tuple(y.shape)}."
+            f"No threshold reaches a precision of {precision}: the best is {float(precisions[best]):.4g}, where "
+            f"{int(cuts.tp[best] + cuts.fp[best])} rows are flagged. Lower `precision`."
         )
-    if not bool(((p >= 0) & (p <= 1)).all()):
-        raise ValueError("`probabilities` must lie in [0, 1]: some are outside or NaN. Apply sigmoid to logits.")
-    positives = y.sum()
-    if not bool(((y == 0) | (y == 1)).all()) or not 0 < float(positives) < len(y):
-        raise ValueError(
-            f"A threshold needs rows of both classes 0 and 1, got {int(positives)} positives in {len(y)} rows."
-        )
-    ranked, order = torch.sort(p, descending=True)
-    one = p.new_ones(1)  # the bounds just outside [0, 1] stand for flagging nothing and flagging everything
-    bounds = torch.cat([torch.nextafter(one, 2 * one), ranked, torch.nextafter(0 * one, -one)])
-    cuts = (bounds.diff() != 0).nonzero()[:, 0]  # flag the first `cut` rows; between bounds[cut] and bounds[cut + 1]
-    tp = torch.cat([y.new_zeros(1), y[order].cumsum(0)])[cuts]
-    fp = cuts - tp
-    best = cuts[utility(tp, fp, positives - tp, len(y) - positives - fp).argmax()]
-    above, below = bounds[best], bounds[best + 1]
-    middle = below + (above - below) / 2
-    return float(torch.where(middle > below, middle, above))
+    return cuts.best(torch.where(reached, cuts.tp, -1.0))
+
+
+def threshold_for_recall(probabilities: Tensor, target: Tensor, recall: float) -> float:
+    """Return the highest threshold with ``tp / (tp + fn) >= recall``: the fewest false positives at that recall.
+
+    Args:
+        probabilities: of the positive class, (N,) floating point in [0, 1].
+        target: 0 or 1, (N,); both classes occur.
+        recall: the floor, in (0, 1].
+
+    Returns:
+        A threshold as for :func:`threshold_for_f_beta`.
+
+    Raises:
+        ValueError: as for :func:`threshold_for_f_beta`.
+
+    Example:
+        >>> threshold_for_recall(torch.tensor([0.125, 0.25, 0.5, 0.75]), torch.tensor([0, 1, 0, 1]), 0.8)
+        0.1875
+    """
+    check_number("recall", recall, exclusive_minimum=0.0, maximum=1.0)
+    cuts = label_cuts(probabilities, target)
+    return cuts.best((cuts.tp / (cuts.tp + cuts.fn) >= recall).double())
+
+
+def threshold_for_alert_budget(probabilities: Tensor, *, budget: float, days: Tensor | np.ndarray | float) -> float:
+    """Return the lowest threshold whose mean number of alerts per day stays within ``budget``.
+
+    Rows of equal probability are flagged together or not at all, so the budget is never exceeded on the rows given;
+    where the most probable ones alone exceed it, nothing is flagged.
+
+    Args:
+        probabilities: of the positive class, (N,) floating point in [0, 1], N > 0: all rows of the period, labelled
+            or not.
+        budget: alerts (flagged rows) per day, > 0.
+        days: the day of each row, (N,), of any kind that can be sorted; or the number of days, > 0. A day without
+            rows counts in the number only.
+
+    Returns:
+        A threshold as for :func:`threshold_for_f_beta`.
+
+    Raises:
+        ValueError: another shape, no rows, probabilities outside [0, 1] or NaN, or a number out of range.
+
+    Notes:
+        One sort, O(N log N). The budget holds for the mean; single days lie above it and below it.
+
+    Example:
+        >>> p, days = torch.tensor([0.9, 0.7, 0.5, 0.5, 0.1, 0.2]), torch.tensor([1, 1, 1, 2, 2, 2])
+        >>> round(threshold_for_alert_budget(p, budget=1.5, days=days), 4)
+        0.6
+    """
+    check_number("budget", budget, exclusive_minimum=0.0)
+    p = check_floating("probabilities", probabilities)
+    if p.ndim != 1 or len(p) == 0:
+        raise ValueError(f"`probabilities` must have shape (N,) with N > 0, got {tuple(p.shape)}.")
+    check_probabilities(p)
+    if isinstance(days, int | float):
+        num_days = check_number("days", days, exclusive_minimum=0.0)
+    else:
+        check_same_length(probabilities=p, days=days)
+        num_days = len(np.unique(days.cpu() if isinstance(days, Tensor) else days))
+    flagged, threshold = cut_points(p.sort(descending=True).values)
+    return float(threshold[flagged.double() / num_days <= budget][-1])
