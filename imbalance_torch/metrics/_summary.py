@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from imbalance_torch._checks import check_floating, check_tensor
-from imbalance_torch.metrics._functional import brier_score, calibration_error, recall_at_precision
+from imbalance_torch.metrics._functional import brier_score, calibration_error
+from imbalance_torch.metrics._ranking import auroc, average_precision, recall_at_precision
 
 PRECISION_FLOOR = 0.5
 
@@ -39,8 +39,8 @@ def binary_scores(probabilities: Tensor, target: Tensor, *, threshold: float = 0
         raise ValueError(f"The figures need rows of both classes, got {positives} positives in {len(y)} rows.")
     flagged = probabilities >= threshold
     return {
-        "ap": float(binary_average_precision(p, y)),
-        "auroc": float(binary_auroc(p, y)),
+        "ap": float(average_precision(p, y)),
+        "auroc": float(auroc(p, y)),
         "balanced_accuracy": float((flagged[y == 1].double().mean() + (~flagged[y == 0]).double().mean()) / 2),
         "recall_at_precision_50": float(recall_at_precision(p, y, PRECISION_FLOOR)),
         "brier": float(brier),
@@ -82,8 +82,8 @@ def multiclass_scores(probabilities: Tensor, target: Tensor) -> dict[str, float]
     rest = [(p[:, label], (y == label).long()) for label in present.tolist()]
     right = (p.argmax(1) == y).double()
     return {
-        "ap": _mean([binary_average_precision(score, hit) for score, hit in rest]),
-        "auroc": _mean([binary_auroc(score, hit) for score, hit in rest]),
+        "ap": _mean([average_precision(score, hit) for score, hit in rest]),
+        "auroc": _mean([auroc(score, hit) for score, hit in rest]),
         "balanced_accuracy": _mean([right[y == label].mean() for label in present]),
         "brier": float((p - torch.nn.functional.one_hot(y, p.shape[1])).square().sum(1).mean()),
     }
