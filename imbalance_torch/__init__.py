@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         labels_of,
         make_loader,
     )
-    from imbalance_torch.training import ImbalancedClassifier, TabularDataModule
+    from imbalance_torch.training import Detector, ImbalancedClassifier, TabularDataModule
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,7 @@ _MODULE_OF = {
     "BatchOversampler": "resampling",
     "ClassBalancedSampler": "samplers",
     "ClassWeightedCrossEntropyLoss": "losses",
+    "Detector": "training",
     "FocalLoss": "losses",
     "ImbalancedClassifier": "training",
     "RotatingUnderSampler": "samplers",
@@ -59,6 +60,7 @@ __all__ = [
     "BatchOversampler",
     "ClassBalancedSampler",
     "ClassWeightedCrossEntropyLoss",
+    "Detector",
     "FocalLoss",
     "ImbalancedClassifier",
     "RotatingUnderSampler",

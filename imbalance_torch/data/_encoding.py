@@ -155,12 +155,17 @@ class TableEncoder(nn.Module):
         return len(leading) * len(self.numeric)
 
     @property
-    def num_dense(self) -> int:
-        """Leading columns that are not category codes."""
+    def num_blocks(self) -> int:
+        """Leading columns that are numeric blocks."""
         widths = [
             self.get_buffer("bins_low").numel() if block == "bins" else len(self.numeric) for block in self.blocks
         ]
-        return sum(widths) + self.indicators.numel() + len(self.boolean) + self.calendar_features.numel()
+        return sum(widths)
+
+    @property
+    def num_dense(self) -> int:
+        """Leading columns that are not category codes."""
+        return self.num_blocks + self.indicators.numel() + len(self.boolean) + self.calendar_features.numel()
 
     @property
     def cardinalities(self) -> list[int]:
@@ -239,6 +244,33 @@ class TableEncoder(nn.Module):
             codes,
         ]
         return torch.cat([part.to(torch.float32) for part in parts], dim=1)
+
+    def rebuild(self, encoded: Tensor) -> Tensor:
+        """Compute the other numeric blocks of encoded rows anew from the leading one, such as after an interpolation.
+
+        Args:
+            encoded: (N, D), as ``forward`` gives them; the leading block may have changed.
+
+        Returns:
+            (N, D), of the same dtype and device; ``encoded`` itself where no block can be computed from the leading
+            one, which must be "standard" or "robust".
+        """
+        affine = [block for block in self.blocks if block in AFFINE]
+        if not affine or len(affine) == len(self.blocks) or not self.numeric:
+            return encoded
+        center, scale = (self.get_buffer(f"{affine[0]}_{name}").to(encoded.device) for name in ("mean", "scale"))
+        x = encoded[:, : len(self.numeric)].double() * scale + center
+        parts = [
+            BLOCKS[block].apply(
+                x, *(self.get_buffer(f"{block}_{name}").to(encoded.device) for name in BLOCKS[block].statistics)
+            )
+            for block in self.blocks
+            if block not in AFFINE
+        ]
+        kept = len(affine) * len(self.numeric)
+        return torch.cat(
+            [encoded[:, :kept], *(part.to(encoded.dtype) for part in parts), encoded[:, self.num_blocks :]], dim=1
+        )
 
     def encode(self, frame: pd.DataFrame) -> Tensor:
         """Encode a table, (N, D) float32; columns may come in any order, extra ones are ignored.

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from imbalance_torch._checks import check_choice, check_int
@@ -45,6 +44,12 @@ class Arm:
     model: TabularModel
     raw: Tensor
     corrected: Tensor
+
+    @property
+    def threshold(self) -> float:
+        """The threshold of the model."""
+        chosen = self.model.threshold
+        return chosen if isinstance(chosen, float) else 0.5
 
 
 @dataclass
@@ -121,7 +126,7 @@ def compare(
     Raises:
         ValueError: an unknown recipe, or a target with more than two classes.
     """
-    settings = settings or Settings()
+    settings = settings or Settings(network="mlp")
     check_int("num_seeds", num_seeds, minimum=1)
     names = list(dict.fromkeys([BASELINE, *(check_choice("recipes", name, RECIPES) for name in recipes)]))
     with waiting("reading and encoding"):
@@ -159,7 +164,7 @@ def _evaluate(
 ) -> _Fit:
     p_val = model.probabilities(model.logits(x_val))
     logits = model.logits(x_test)
-    raw, corrected = torch.softmax(logits.double(), dim=1)[:, 1], model.probabilities(logits)
+    raw, corrected = model.raw_probabilities(logits), model.probabilities(logits)
     model.threshold = threshold_for_f_beta(p_val, y_val)
     before = binary_scores(raw, y_test)
     after = binary_scores(corrected, y_test, threshold=threshold_for_balanced_accuracy(p_val, y_val))

@@ -62,7 +62,7 @@ def plot_threshold_cost(comparison: Comparison, axes: Axes) -> None:
         missed = np.searchsorted(positives, thresholds)
         alarms = len(negatives) - np.searchsorted(negatives, thresholds)
         axes.plot(thresholds, (FALSE_NEGATIVE_COST * missed + alarms) / len(target), label=arm.name)
-    axes.axvline(comparison.best.model.threshold or 0.5, linestyle="--", color="grey", label="chosen threshold (F1)")
+    axes.axvline(comparison.best.threshold, linestyle="--", color="grey", label="chosen threshold (F1)")
     axes.set(xscale="log", xlabel="threshold", ylabel="cost per row", title="Cost: a missed positive = 10 false alarms")
     axes.legend(fontsize=7)
 
@@ -73,8 +73,9 @@ def plot_score_histogram(arm: Arm, target: torch.Tensor, axes: Axes) -> None:
     bins = np.linspace(scores.min(), scores.max(), 60).tolist()
     for label, name in ((0, "negative"), (1, "positive")):
         axes.hist(scores[target.numpy() == label], bins=bins, density=True, alpha=0.6, label=name)
-    threshold = arm.model.threshold or 0.5
-    axes.axvline(np.log(threshold / (1 - threshold)), linestyle="--", color="grey", label="chosen threshold (F1)")
+    axes.axvline(
+        np.log(arm.threshold / (1 - arm.threshold)), linestyle="--", color="grey", label="chosen threshold (F1)"
+    )
     axes.set(xlabel="score (log-odds)", ylabel="density", title=f"Scores of {arm.name}")
     axes.legend(fontsize=7)
 

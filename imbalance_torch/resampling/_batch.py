@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -28,6 +28,8 @@ class BatchOversampler:
         target_ratio: Rows of each minority class per majority row of the batch, in (0, 1].
         columns: Indices of the columns that count in distances and are interpolated; the others are copied from the
             base row (codes of categories, say). None means all columns.
+        finish: What new rows, (n, d), go through before they join the batch: a function that makes columns which are
+            computed from the interpolated ones agree with them again. None leaves them.
 
     Raises:
         TypeError: If an argument is of the wrong kind.
@@ -49,7 +51,12 @@ class BatchOversampler:
     """
 
     def __init__(
-        self, resampler: OverSampler, *, target_ratio: float = 0.25, columns: Sequence[int] | None = None
+        self,
+        resampler: OverSampler,
+        *,
+        target_ratio: float = 0.25,
+        columns: Sequence[int] | None = None,
+        finish: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         if not isinstance(resampler, OverSampler):
             raise TypeError(f"`resampler` must be an over-sampler such as SMOTE, got {type(resampler).__name__}.")
@@ -58,6 +65,7 @@ class BatchOversampler:
         self.columns = None if columns is None else [check_int("columns", j, minimum=0) for j in columns]
         if self.columns is not None and len(set(self.columns)) != len(self.columns):
             raise ValueError(f"`columns` must not repeat an index, got columns={self.columns}.")
+        self.finish = finish
         self._parents: Tensor | None = None  # with `columns`: the whole rows of the graph
         self._graph: Graph | None = None
 
@@ -129,6 +137,8 @@ class BatchOversampler:
             rows = self._parents[plan.base]
             rows[:, self.columns] = new
             new = rows
+        if self.finish is not None:
+            new = self.finish(new)
         return torch.cat((X, new.to(X.dtype))), torch.cat((y, containers.labels_as(y, counts, y.device)))
 
     def wrap(self, loader: Any) -> _ToppedUpLoader:

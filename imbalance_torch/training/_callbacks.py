@@ -1,4 +1,4 @@
-"""Callbacks of the trainer: exact resume, a stop on non-finite losses, one progress bar over all steps."""
+"""Callbacks of every run: exact resume and one progress bar over all steps."""
 
 from __future__ import annotations
 
@@ -11,34 +11,6 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-
-class NonFiniteLossError(ArithmeticError):
-    """The training loss became NaN or infinite."""
-
-
-class StopOnNonFiniteLoss(Callback):
-    """Raise :class:`NonFiniteLossError` at the first step whose loss is NaN or infinite.
-
-    The last checkpoint is from before that step. Reading the flag costs one synchronisation a step.
-    """
-
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any) -> None:
-        """Check the loss of the step."""
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        if loss is not None and not torch.isfinite(loss):
-            raise NonFiniteLossError(
-                f"The training loss became {float(loss)} at step {trainer.global_step}. "
-                "Lower the learning rate, or clip the gradient (gradient_clip_val)."
-            )
-
-    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Refuse to overwrite the last checkpoint with weights that are not finite."""
-        for name, parameter in pl_module.named_parameters():
-            if not torch.isfinite(parameter).all():
-                raise NonFiniteLossError(
-                    f"`{name}` became NaN or infinite at step {trainer.global_step}. Lower the learning rate."
-                )
 
 
 class RandomState(Callback):

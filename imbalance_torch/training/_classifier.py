@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -11,28 +12,23 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DistributedSampler, RandomSampler, SequentialSampler
 from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import (
-    BinaryAUROC,
-    BinaryAveragePrecision,
-    MulticlassAUROC,
-    MulticlassAveragePrecision,
-    MultilabelAUROC,
-    MultilabelAveragePrecision,
-)
+from torchmetrics.classification import BinaryAUROC, MulticlassAUROC, MultilabelAUROC
 
 from imbalance_torch._checks import check_choice, check_int
 from imbalance_torch._random import generator_for, seed_from
 from imbalance_torch.class_stats import class_counts as count_classes
+from imbalance_torch.decision import Calibration, choose_calibration
 from imbalance_torch.losses import AsymmetricLoss
+from imbalance_torch.metrics import AveragePrecision, MulticlassAveragePrecision, MultilabelAveragePrecision
 from imbalance_torch.priors import init_prior_bias_
 from imbalance_torch.resampling import BatchOversampler
 from imbalance_torch.samplers import labels_of
-from imbalance_torch.training._posterior import initial_prior, log_posterior, overcorrected
+from imbalance_torch.training._loaders import fed_shares, feeder_of, own_rows, tensors_of, training_tensors, unpack
+from imbalance_torch.training._posterior import initial_prior, log_posterior, overcorrected, own_form
+from imbalance_torch.training._registry import on_encoded_rows
 
 Task = Literal["binary", "multiclass", "multilabel"]
-_UNIFORM = (RandomSampler, SequentialSampler, DistributedSampler)
 _HEADS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -47,8 +43,10 @@ class ImbalancedClassifier(L.LightningModule):
 
     Args:
         network: any module from a batch of inputs to logits: (N, C) for a softmax loss, (N,) or (N, 1) for a binary
-            and (N, L) for a multi-label sigmoid loss. Its last linear or convolutional layer (or its attribute
-            ``head``) receives the initial bias.
+            and (N, L) for a multi-label sigmoid loss. Its attribute ``head``, or else its last linear or convolutional
+            layer, receives the initial bias. A network with an attribute ``num_members`` = k, such as
+            :class:`imbalance_torch.models.TabM`, gives (N, k, ...): the loss is the mean over its members, the
+            probability the mean of theirs.
         loss: ``loss(logits, target)``; of this package, or ``nn.CrossEntropyLoss`` / ``nn.BCEWithLogitsLoss``. For any
             other loss probabilities stay uncorrected, and one warning says so.
         task: "binary", "multiclass" or "multilabel".
@@ -64,7 +62,8 @@ class ImbalancedClassifier(L.LightningModule):
         metrics: name -> torchmetrics metric on probabilities, logged as ``val/name`` and ``test/name``; default "ap"
             and "auroc" (macro averages beyond binary).
 
-    Batches are ``(x, y)``, ``(x, y, index)`` or a dictionary with the keys "x" and "y".
+    Batches are ``(x, y)``, ``(x, y, index)`` or a dictionary with the keys "x" and "y", and for training perhaps
+    "sample_weight", (N,), which goes to the loss.
 
     Raises:
         ValueError: an unknown task, no number of classes, or (while evaluating) scores that are not finite.
@@ -78,6 +77,8 @@ class ImbalancedClassifier(L.LightningModule):
         torch.Size([5, 2])
     """
 
+    calibration: Calibration | None
+
     def __init__(
         self,
         network: nn.Module,
@@ -85,7 +86,7 @@ class ImbalancedClassifier(L.LightningModule):
         *,
         task: Task,
         num_classes: int | None = None,
-        class_counts: Sequence[int] | None = None,
+        class_counts: Sequence[float] | None = None,
         resampler: BatchOversampler | None = None,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
@@ -103,6 +104,7 @@ class ImbalancedClassifier(L.LightningModule):
         shape = (self.num_classes, 2) if task == "multilabel" else (self.num_classes,)
         # No buffers: class shares stay float64 on the CPU whatever precision and device the trainer moves the rest to.
         self.prior = self.train_prior = torch.full(shape, torch.nan, dtype=torch.float64)
+        self.__dict__["calibration"] = None
         self._draws = {
             "seed": seed_from(getattr(getattr(resampler, "resampler", None), "random_state", None)),
             "batches": 0,
@@ -111,6 +113,11 @@ class ImbalancedClassifier(L.LightningModule):
         collection = MetricCollection(chosen)
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
+
+    @property
+    def num_members(self) -> int:
+        """Members of a network that is an ensemble, else 0."""
+        return getattr(self.network, "num_members", 0)
 
     def forward(self, x: Any) -> Tensor:
         """Return the raw logits."""
@@ -121,36 +128,75 @@ class ImbalancedClassifier(L.LightningModule):
 
         Before the class shares are known (no training yet) the link of the loss is applied alone.
         """
-        probabilities = self.log_probabilities(logits).exp()
-        return probabilities[:, 1] if self.task == "binary" and probabilities.ndim > 1 else probabilities
+        return self._positive(self.log_probabilities(logits).exp())
 
     def log_probabilities(self, logits: Tensor) -> Tensor:
-        """Return the corrected log-probabilities: (N, C) of every class for softmax logits, else of class 1."""
+        """Return the corrected log-probabilities: (N, C) of every class, (N, L) of each label if multi-label."""
         prior, train_prior = self.prior, self.train_prior
         if self.prior.isnan().any():
             prior = train_prior = torch.full_like(prior, 1 / prior.shape[-1])
-        logits = self._squeeze(logits).to(torch.promote_types(logits.dtype, torch.float32))
-        corrected = log_posterior(self.loss, logits, prior, train_prior)
-        if corrected is not None:
-            return corrected
-        softmax = self.task != "multilabel" and logits.ndim > 1
-        return logits.log_softmax(dim=1) if softmax else nn.functional.logsigmoid(logits)
+        flat = self._flat(logits)
+        log_p = log_posterior(self.loss, flat, prior, train_prior)
+        log_p = self._mean_of_members(self._link(flat) if log_p is None else log_p)
+        if self.task == "multilabel":
+            return log_p
+        if log_p.ndim == 1:
+            log_p = torch.stack([torch.log1p(-log_p.exp()), log_p], dim=1)
+        if self.calibration is None:
+            return log_p
+        calibrated = self.calibration.to(log_p.device)(_log_odds(log_p)).to(log_p.dtype)
+        if self.task == "binary":
+            calibrated = torch.stack([torch.zeros_like(calibrated), calibrated], dim=1)
+        corrected: Tensor = calibrated.log_softmax(dim=1)
+        return corrected
+
+    def calibrate(self, logits: Tensor, target: Tensor) -> Calibration:
+        """Choose and fit a calibration map on validation rows; from then on every probability goes through it.
+
+        The closed form undoes shifts of the class shares. What else an objective or a resampler does to the
+        probabilities (SMOTE on one-hot columns, a loss without a known link) only data can tell, and a map is taken
+        only where it lowers the validation log-loss by a margin: see
+        :func:`imbalance_torch.decision.choose_calibration`.
+
+        Args:
+            logits: of the network on validation rows with their natural class shares, as `forward` gives them.
+            target: class indices, (N,).
+
+        Returns:
+            The map, with the reason for it; also the attribute ``calibration``, part of ``state_dict``.
+
+        Raises:
+            ValueError: a multi-label task (fit one map per label yourself), or rows that cannot be used.
+        """
+        if self.task == "multilabel":
+            raise ValueError("A multi-label task needs one calibration map per label: use choose_calibration on each.")
+        self.__dict__["calibration"] = None
+        chosen = choose_calibration(_log_odds(self.log_probabilities(logits.detach())), target)
+        self.__dict__["calibration"] = chosen
+        return chosen
+
+    def raw_probabilities(self, logits: Tensor) -> Tensor:
+        """Return what softmax or sigmoid makes of the logits, without any correction; shapes as `probabilities`."""
+        probabilities = self._mean_of_members(self._link(self._flat(logits))).exp()
+        return self._positive(probabilities)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        x, y = _unpack(batch)
-        logits = self._squeeze(self(x))
-        loss: Tensor = self.loss(logits, y.to(logits.dtype) if y.shape == logits.shape else y)
+        x, *rest = unpack(batch)
+        logits = self._flat(self(x))
+        y, *weight = (each.repeat_interleave(max(self.num_members, 1), 0) for each in rest if each is not None)
+        loss_of = own_form(self.loss) if weight else self.loss
+        loss: Tensor = loss_of(logits, y.to(logits.dtype) if y.shape == logits.shape else y, *weight)
         self.log("train/loss", loss.detach())
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Add one batch to the validation metrics."""
-        self._evaluate(batch, self.val_metrics)
+        self._evaluate(batch, self.val_metrics, self.trainer.val_dataloaders, batch_idx)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Add one batch to the test metrics."""
-        self._evaluate(batch, self.test_metrics)
+        self._evaluate(batch, self.test_metrics, self.trainer.test_dataloaders, batch_idx)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the corrected probabilities of one batch, (N, C); (N, L) if multi-label."""
@@ -174,9 +220,10 @@ class ImbalancedClassifier(L.LightningModule):
         """Fit the resampler, find the class shares, and start the output bias there unless it was trained before."""
         loader = self.trainer.train_dataloader
         if self.resampler is not None and not self.resampler.is_fitted:
-            if self.resampler.columns is None:
-                self.resampler.columns = getattr(self.trainer.datamodule, "interpolated_columns", None)  # type: ignore[attr-defined]
-            self.resampler.fit(*_training_tensors(loader))
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            if self.resampler.columns is None and hasattr(data, "encoder"):
+                on_encoded_rows(self.resampler, data.encoder)
+            self.resampler.fit(*training_tensors(loader))
         untrained = bool(self.prior.isnan().any())
         counts = self._counts(loader)
         if counts is None and untrained:
@@ -188,7 +235,7 @@ class ImbalancedClassifier(L.LightningModule):
         if counts is None:
             return
         prior = counts.to(self.prior) / counts.sum(-1, keepdim=True).to(self.prior)
-        fed = _fed_shares(loader)
+        fed = fed_shares(loader)
         self.prior = prior
         self._follow(prior if fed is None else fed)
         if untrained:
@@ -198,23 +245,28 @@ class ImbalancedClassifier(L.LightningModule):
         """Tell a loss with a schedule which epoch begins, and follow a sampler whose class shares move."""
         if hasattr(self.loss, "set_epoch"):
             self.loss.set_epoch(self.current_epoch)  # type: ignore[operator]
-        feeder = _feeder(self.trainer.train_dataloader)
+        feeder = feeder_of(self.trainer.train_dataloader)
         if feeder is not None and not self.prior.isnan().any():
             self._follow(feeder.effective_prior)
 
-    def get_extra_state(self) -> dict[str, Tensor]:
-        """Return the class shares: part of ``state_dict``, but never cast or moved."""
-        return {"prior": self.prior, "train_prior": self.train_prior}
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the class shares and the calibration: part of ``state_dict``, but never cast or moved."""
+        calibration = None if self.calibration is None else self.calibration.to_dict()
+        return {"prior": self.prior, "train_prior": self.train_prior, "calibration": calibration}
 
-    def set_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Take over the class shares of a ``state_dict``."""
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take over the class shares and the calibration of a ``state_dict``."""
         self.prior, self.train_prior = state["prior"].cpu(), state["train_prior"].cpu()
+        calibration = state.get("calibration")
+        self.__dict__["calibration"] = None if calibration is None else Calibration.from_dict(calibration)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Add synthetic rows to a training batch, drawn from (seed, batch, rank): a resumed run draws the same ones."""
         if self.resampler is None or not self.trainer.training:
             return batch
-        x, y = _unpack(batch)
+        x, y, weight = unpack(batch)
+        if weight is not None:
+            raise ValueError("A batch with `sample_weight` cannot be resampled: synthetic rows have none. Drop one.")
         generator = generator_for(self._draws["seed"], self._draws["batches"], self.global_rank)
         self._draws["batches"] += 1
         return self.resampler(x, y, generator=generator)
@@ -227,14 +279,18 @@ class ImbalancedClassifier(L.LightningModule):
         """Go on with the stream of synthetic rows."""
         self._draws = checkpoint["resampling"]
 
-    def _evaluate(self, batch: Any, metrics: MetricCollection) -> None:
-        x, y = _unpack(batch)
+    def _evaluate(self, batch: Any, metrics: MetricCollection, loader: Any, batch_idx: int) -> None:
+        x, y, _ = unpack(batch)
         probabilities = self.probabilities(self(x))
         if not torch.isfinite(probabilities).all():
             raise ValueError(
                 "The network gave scores that are not finite. Check the inputs for NaN and lower the learning rate."
             )
-        metrics.update(probabilities, y.long())
+        if self.trainer.sanity_checking:  # its few rows may be of one class
+            return
+        own = own_rows(loader)
+        rows = None if own is None else max(own - batch_idx * loader.batch_sampler.batch_size, 0)
+        metrics.update(probabilities[:rows], y[:rows].long())
         self.log_dict(metrics, prog_bar=True, on_step=False, on_epoch=True)
 
     def _follow(self, fed: Tensor) -> None:
@@ -245,12 +301,12 @@ class ImbalancedClassifier(L.LightningModule):
 
     def _start_bias(self) -> None:
         head = getattr(self.network, "head", None)
-        if not isinstance(head, _HEADS):
+        if getattr(head, "bias", None) is None:
             layers = [module for module in self.network.modules() if isinstance(module, _HEADS)]
             head = layers[-1] if layers else None
         if head is None or head.bias is None:
             return
-        shares = initial_prior(self.loss, head.bias.shape[0], self.prior, self.train_prior)
+        shares = initial_prior(self.loss, head.bias.shape[-1], self.prior, self.train_prior)
         if shares is None:
             warnings.warn(
                 f"{type(self.loss).__name__} has no known link to probabilities: they stay uncorrected. "
@@ -266,7 +322,7 @@ class ImbalancedClassifier(L.LightningModule):
         if found is None or isinstance(self.loss, AsymmetricLoss):  # raises positives by its form, whatever the counts
             return
         index, factor = found
-        feeder = _feeder(self.trainer.train_dataloader) if self.resampler is None else self.resampler
+        feeder = feeder_of(self.trainer.train_dataloader) if self.resampler is None else self.resampler
         what = f"class {index} counts {factor:.3g} times as much as the largest class"
         if self.task == "multilabel":
             what = f"the rarer side of label {index} counts {factor:.3g} times as much as the other"
@@ -283,7 +339,7 @@ class ImbalancedClassifier(L.LightningModule):
         counts = getattr(self.trainer.datamodule, "class_counts", None)  # type: ignore[attr-defined]
         if counts is not None:
             return torch.as_tensor(counts)
-        tensors = _tensors(loader)
+        tensors = tensors_of(loader)
         try:
             labels = torch.as_tensor(tensors[1] if tensors else labels_of(loader.dataset))
         except (AttributeError, IndexError, TypeError, ValueError):
@@ -304,56 +360,33 @@ class ImbalancedClassifier(L.LightningModule):
             raise ValueError(f"A binary task has 2 classes, got num_classes={num_classes}. Use task='multiclass'.")
         return check_int("num_classes", num_classes, minimum=1)
 
-    def _squeeze(self, logits: Tensor) -> Tensor:
+    def _flat(self, logits: Tensor) -> Tensor:
+        """Make every member's logits rows of their own, (N, 1) logits of two classes (N,), and half precision float."""
+        logits = logits.flatten(0, 1) if self.num_members else logits
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return logits.squeeze(1) if self.task == "binary" and logits.ndim == 2 and logits.shape[1] == 1 else logits
+
+    def _link(self, flat: Tensor) -> Tensor:
+        softmax = self.task != "multilabel" and flat.ndim > 1
+        return flat.log_softmax(dim=1) if softmax else nn.functional.logsigmoid(flat)
+
+    def _mean_of_members(self, log_p: Tensor) -> Tensor:
+        if not self.num_members:
+            return log_p
+        members = log_p.reshape(-1, self.num_members, *log_p.shape[1:])
+        return members.logsumexp(1) - math.log(self.num_members)
+
+    def _positive(self, probabilities: Tensor) -> Tensor:
+        return probabilities[:, 1] if self.task == "binary" and probabilities.ndim > 1 else probabilities
 
     def _default_metrics(self) -> dict[str, Metric]:
         if self.task == "binary":
-            return {"ap": BinaryAveragePrecision(), "auroc": BinaryAUROC()}
+            return {"ap": AveragePrecision(), "auroc": BinaryAUROC()}
         if self.task == "multiclass":
             return {"ap": MulticlassAveragePrecision(self.num_classes), "auroc": MulticlassAUROC(self.num_classes)}
         return {"ap": MultilabelAveragePrecision(self.num_classes), "auroc": MultilabelAUROC(self.num_classes)}
 
 
-def _unpack(batch: Any) -> tuple[Any, Tensor]:
-    if isinstance(batch, Mapping):
-        return batch["x"], batch["y"]
-    return batch[0], batch[1]
-
-
-def _samplers(loader: Any) -> list[Any]:
-    batch_sampler = getattr(loader, "batch_sampler", None)
-    return [getattr(loader, "sampler", None), getattr(batch_sampler, "sampler", None), getattr(loader, "dataset", None)]
-
-
-def _feeder(loader: Any) -> Any:
-    return next((sampler for sampler in _samplers(loader) if hasattr(sampler, "effective_prior")), None)
-
-
-def _fed_shares(loader: Any) -> Tensor | None:
-    feeder = _feeder(loader)
-    if feeder is not None:
-        return feeder.effective_prior  # type: ignore[no-any-return]
-    samplers = _samplers(loader)[:2]
-    unknown = [sampler for sampler in samplers if sampler is not None and not isinstance(sampler, _UNIFORM)]
-    if unknown:
-        warnings.warn(
-            f"{type(unknown[0]).__name__} does not say which class shares it feeds: probabilities are corrected as if "
-            "it fed those of the data. Use a sampler of imbalance_torch.samplers, or give it an `effective_prior`.",
-            stacklevel=1,
-        )
-    return None
-
-
-def _tensors(loader: Any) -> Sequence[Tensor] | None:
-    found: Sequence[Tensor] | None = getattr(loader, "tensors", None)
-    return found or getattr(getattr(loader, "dataset", None), "tensors", None)
-
-
-def _training_tensors(loader: Any) -> tuple[Tensor, Tensor]:
-    tensors = _tensors(loader)
-    if tensors is None:
-        raise ValueError(
-            "The resampler is not fitted and the training data are not tensors. Call `resampler.fit(X, y)` first."
-        )
-    return tensors[0], tensors[1]
+def _log_odds(log_p: Tensor) -> Tensor:
+    """Return the log-odds (N,) of two classes, the log-probabilities (N, C) of more."""
+    return log_p[:, 1] - log_p[:, 0] if log_p.shape[1] == 2 else log_p

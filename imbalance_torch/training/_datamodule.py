@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EMBEDDED = "nyc_flights"
+DEFAULT_BLOCKS = ("standard", "log", "bins")
 
 
 class TabularDataModule(L.LightningDataModule):
@@ -86,7 +87,7 @@ class TabularDataModule(L.LightningDataModule):
         drop: Sequence[str] = (),
         positive: str | int | None = None,
         split: Sequence[float] = (0.6, 0.2, 0.2),
-        blocks: Sequence[str] = ("standard",),
+        blocks: Sequence[str] = DEFAULT_BLOCKS,
         num_bins: int = 8,
         max_categories: int = 254,
         min_category_rows: int = 1,

@@ -7,7 +7,7 @@ import json
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +20,14 @@ from torch import Tensor
 import imbalance_torch
 from imbalance_torch._checks import check_choice
 from imbalance_torch.data import Schema, TableEncoder
-from imbalance_torch.training._callbacks import NonFiniteLossError
 from imbalance_torch.training._classifier import ImbalancedClassifier
-from imbalance_torch.training._registry import LOSSES, NETWORKS
+from imbalance_torch.training._non_finite import NonFiniteLossError
+from imbalance_torch.training._registry import NETWORKS, Technique
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 2
+FORMAT = 3
 _FILES = ("model.json", "model.safetensors")
 
 
@@ -40,8 +40,9 @@ class TabularModel:
         encoder: fitted table encoder.
         classifier: trained network, loss and class shares.
         network: registry name and arguments of the network.
-        loss: registry name of the loss.
-        threshold: a row is positive from this corrected probability on; None beyond two classes (highest wins).
+        technique: registry names of loss, sampler and resampler.
+        threshold: of two classes, a row is positive from this corrected probability on. Of more, one number per class
+            (the largest ``probability / threshold`` wins), or None (the likeliest wins).
         card: what else the model card tells: data, metrics, settings.
     """
 
@@ -49,13 +50,13 @@ class TabularModel:
     encoder: TableEncoder
     classifier: ImbalancedClassifier
     network: dict[str, Any]
-    loss: str
-    threshold: float | None = None
+    technique: Technique
+    threshold: float | list[float] | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
 
     @torch.inference_mode()
     def logits(self, x: Tensor, *, batch_size: int = 65_536) -> Tensor:
-        """Return the raw logits of encoded rows, (N, C).
+        """Return the raw logits of encoded rows, (N, C); (N, 1) of a sigmoid loss; (N, k, ...) of k members.
 
         Raises:
             NonFiniteLossError: some of them are not finite.
@@ -66,6 +67,11 @@ class TabularModel:
         if not torch.isfinite(logits).all():
             raise NonFiniteLossError("The network gives scores that are not finite. Lower the learning rate.")
         return logits
+
+    @torch.inference_mode()
+    def raw_probabilities(self, logits: Tensor) -> Tensor:
+        """Return what the network's logits say without the correction, in the shape of `probabilities`."""
+        return self.classifier.raw_probabilities(logits.to(self.classifier.device).double()).cpu()
 
     @torch.inference_mode()
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -82,27 +88,35 @@ class TabularModel:
         Raises:
             ValueError: a missing column or a value that cannot be encoded.
         """
-        logits = self.logits(self.encoder.encode(frame))
-        log_p = self.classifier.log_probabilities(logits.to(self.classifier.device).double()).cpu()
+        log_p = self.log_probabilities(self.encoder.encode(frame))
         probabilities = log_p.exp()
-        if self.threshold is not None:
-            winner = (probabilities[:, 1] >= self.threshold).long()
-            scored = torch.ones_like(winner)
-        else:
-            winner = scored = probabilities.argmax(dim=1)
+        winner = self.decide(probabilities)
+        scored = torch.ones_like(winner) if self.schema.num_classes == 2 else winner
         others = log_p.scatter(1, scored[:, None], -torch.inf).logsumexp(dim=1)
         log_top = log_p.gather(1, scored[:, None])[:, 0]
-        labels = [self.schema.classes[index] for index in winner.tolist()]
         result = {
             "score": (log_top - others).numpy(),
             "probability": log_top.exp().numpy(),
-            "decision": np.array(labels),
+            "decision": np.array([self.schema.classes[index] for index in winner.tolist()]),
         }
-        if self.threshold is None:
+        if self.schema.num_classes > 2:
             result |= {
                 f"probability_{label}": probabilities[:, i].numpy() for i, label in enumerate(self.schema.classes)
             }
         return result
+
+    @torch.inference_mode()
+    def log_probabilities(self, x: Tensor) -> Tensor:
+        """Return the corrected log-probabilities of encoded rows, (N, C) float64."""
+        logits = self.logits(x).to(self.classifier.device).double()
+        return self.classifier.log_probabilities(logits).cpu()
+
+    def decide(self, probabilities: Tensor) -> Tensor:
+        """Return the index of the class that the threshold gives each row, (N,), from probabilities (N, C)."""
+        if isinstance(self.threshold, float):
+            return (probabilities[:, 1] >= self.threshold).long()
+        weights = 1.0 if self.threshold is None else torch.tensor(self.threshold, dtype=torch.float64).reciprocal()
+        return (probabilities * weights).argmax(dim=1)
 
     def save(self, directory: str | Path) -> Path:
         """Write the model directory; it appears whole or not at all, and replaces an older model.
@@ -145,7 +159,7 @@ class TabularModel:
         folder = Path(directory)
         contents = _verified(folder)
         record = json.loads(contents["model.json"])
-        if record["format"] not in (1, FORMAT):
+        if record["format"] > FORMAT:
             raise ValueError(
                 f"{folder} has model format {record['format']}, this version reads 1 to {FORMAT}. Upgrade."
             )
@@ -159,10 +173,11 @@ class TabularModel:
         )
         network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
         counts = record["class_counts"]
-        loss = LOSSES[check_choice("loss", record["loss"], LOSSES)](counts)
+        technique = Technique(**record["technique"]) if record["format"] > 2 else Technique(record["loss"])
+        loss = technique.build_loss(counts)
         task = "binary" if len(counts) == 2 else "multiclass"
         classifier = ImbalancedClassifier(network, loss, task=task, class_counts=counts)  # type: ignore[arg-type]
-        classifier.set_extra_state(tensors)
+        classifier.set_extra_state({**tensors, "calibration": record.get("calibration")})
         for name, buffer in loss.named_buffers():
             buffer.copy_(tensors[f"loss.{name}"])
         return cls(
@@ -170,7 +185,7 @@ class TabularModel:
             encoder,
             classifier,
             record["network"],
-            record["loss"],
+            technique,
             record["threshold"],
             record["card"],
         )
@@ -182,9 +197,10 @@ class TabularModel:
             "schema": self.schema.to_dict(),
             "encoder": self.encoder.get_extra_state(),
             "network": self.network,
-            "loss": self.loss,
+            "technique": asdict(self.technique),
             "class_counts": [] if counts is None else counts.tolist(),
             "threshold": self.threshold,
+            "calibration": self.classifier.get_extra_state()["calibration"],
             "card": dict(self.card),
             "versions": {
                 "imbalance_torch": imbalance_torch.__version__,
@@ -204,7 +220,7 @@ class TabularModel:
             "# Model card",
             f"- Target: `{self.schema.target}`, classes {self.schema.classes}",
             f"- Training rows by class: {record['class_counts']}; shares {shares}",
-            f"- Shares fed in training: {fed}; loss `{self.loss}`; probabilities are corrected for both",
+            f"- Shares fed in training: {fed}; loss `{self.technique.loss}`; probabilities are corrected for both",
             f"- Threshold on the corrected probability, chosen on validation rows: {self.threshold}",
             f"- Features: {len(self.schema.numeric)} numeric, {len(self.schema.boolean)} boolean, "
             f"{len(self.schema.datetime)} datetime, {len(self.schema.categorical)} categorical",

@@ -10,17 +10,23 @@ from imbalance_torch.losses import DeferredReweighting, FocalLoss, NoPosteriorEr
 _LEVEL = 0.1  # class shares that differ by less count as equal
 
 
+def own_form(loss: nn.Module) -> nn.Module:
+    """Return the loss of this package that equals a cross-entropy of torch.nn; any other loss as it is."""
+    if isinstance(loss, DeferredReweighting):
+        loss = loss.loss
+    if isinstance(loss, nn.CrossEntropyLoss):
+        return FocalLoss(loss.weight, gamma=0.0, label_smoothing=loss.label_smoothing, ignore_index=loss.ignore_index)
+    if isinstance(loss, nn.BCEWithLogitsLoss):
+        return SigmoidFocalLoss(gamma=0.0, weight=loss.weight, pos_weight=loss.pos_weight)
+    return loss
+
+
 def log_posterior(loss: nn.Module, logits: Tensor, prior: Tensor, train_prior: Tensor) -> Tensor | None:
     """Return the corrected log-probabilities in the logits' shape, or None where ``loss`` has no known link.
 
     Softmax logits (N, C) give log p(c|x); sigmoid logits of any other shape give log p(1|x).
     """
-    if isinstance(loss, DeferredReweighting):
-        loss = loss.loss
-    if isinstance(loss, nn.CrossEntropyLoss):
-        loss = FocalLoss(loss.weight, gamma=0.0, label_smoothing=loss.label_smoothing)
-    elif isinstance(loss, nn.BCEWithLogitsLoss):
-        loss = SigmoidFocalLoss(gamma=0.0, pos_weight=loss.pos_weight)
+    loss = own_form(loss)
     if not hasattr(loss, "log_posterior"):
         return None
     try:

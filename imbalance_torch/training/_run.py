@@ -8,30 +8,24 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from imbalance_torch._checks import check_choice, require
+from imbalance_torch._checks import require
 from imbalance_torch.data import iterate_table, write_table
 from imbalance_torch.data._sources import fingerprint
-from imbalance_torch.decision import (
-    threshold_for_balanced_accuracy,
-    threshold_for_cost,
-    threshold_for_f_beta,
-)
 from imbalance_torch.metrics import binary_scores, multiclass_scores
 from imbalance_torch.training._callbacks import waiting
-from imbalance_torch.training._datamodule import EMBEDDED, TabularDataModule
+from imbalance_torch.training._datamodule import DEFAULT_BLOCKS, EMBEDDED, TabularDataModule
 from imbalance_torch.training._fitting import Settings, fit
 from imbalance_torch.training._model import TabularModel
+from imbalance_torch.training._threshold_rules import fit_decision, parse_threshold
 
 if TYPE_CHECKING:
     import pandas as pd
-
-THRESHOLDS = {"f1": threshold_for_f_beta, "balanced_accuracy": threshold_for_balanced_accuracy}
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ class DataOptions:
     drop: list[str] = field(default_factory=list)
     positive: str | None = None
     split: Sequence[float] = (0.6, 0.2, 0.2)
-    blocks: Sequence[str] = ("standard",)
+    blocks: Sequence[str] = DEFAULT_BLOCKS
     num_bins: int = 8
     max_categories: int = 254
     min_category_rows: int = 1
@@ -70,7 +64,7 @@ def train(
     settings: Settings,
     output: str | Path,
     *,
-    threshold: str = "f1",
+    threshold: str = "auto",
     started: Callable[[TabularDataModule], None] | None = None,
 ) -> dict[str, float]:
     """Train a detector into a run directory: ``run.json``, ``checkpoints/``, ``log/``, ``metrics.json``, ``model/``.
@@ -79,8 +73,9 @@ def train(
         options: the table.
         settings: technique, network, budget, seed, device.
         output: directory of the run; it must not exist yet, or be empty.
-        threshold: how the threshold is chosen on validation rows: "f1", "balanced_accuracy", "cost:FN=10,FP=1", or a
-            number.
+        threshold: how the threshold is chosen on validation rows: "auto" (F1 for two classes, the likeliest of more),
+            "f1" or another F-beta, "balanced_accuracy", "precision:0.9", "recall:0.8", "alerts:20" (a day, by the
+            time column), "cost:FN=10,FP=1", "macro_f1" (one for each of three classes or more), or a number.
         started: called with the data once they are read and encoded, such as to print their roles.
 
     Returns:
@@ -93,12 +88,8 @@ def train(
     directory = Path(output)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise FileExistsError(f"{directory} is not empty. Choose another directory, or `resume` the run in it.")
-    parse_threshold(threshold)
     data = _prepared(options)
-    if data.num_classes > 2 and threshold != "f1":
-        raise ValueError(
-            f"`threshold` is for two classes, the target has {data.num_classes}: the likeliest class wins."
-        )
+    parse_threshold(threshold, data.num_classes, _days(data))
     record = {
         "data": {**options.__dict__, "source": _absolute(options.source)},
         "fingerprint": options.fingerprint(),
@@ -203,34 +194,6 @@ def _typed_chunks(
     )
 
 
-def parse_threshold(text: str) -> Any:
-    """Turn "f1", "balanced_accuracy", "cost:FN=10,FP=1" or a number into ``function(probabilities, target)``.
-
-    Raises:
-        ValueError: none of these.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = None
-    if number is not None:
-        if not 0 <= number <= 1:
-            raise ValueError(f"`threshold` must lie in [0, 1], got threshold={text}.")
-        return lambda probabilities, target: number
-    if text.startswith("cost:"):
-        costs = dict(item.partition("=")[::2] for item in text[len("cost:") :].split(","))
-        try:
-            values = {"FP": 1.0} | {name: float(value) for name, value in costs.items()}
-            fn, fp = values.pop("FN"), values.pop("FP")
-        except (KeyError, ValueError):
-            values = {"": 0.0}
-        if values or not (fn > 0 and fp > 0):
-            raise ValueError(f"`threshold` by cost is written cost:FN=10,FP=1 (both > 0), got threshold={text!r}.")
-        return lambda p, y: threshold_for_cost(p, y, false_negative=fn, false_positive=fp)
-    check_choice("threshold", text, [*THRESHOLDS, "cost:FN=...,FP=..."])
-    return THRESHOLDS[text]
-
-
 def write_json(file: Path, record: object) -> None:
     """Write a JSON file under a temporary name and rename it."""
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
@@ -248,19 +211,25 @@ def _prepared(options: DataOptions) -> TabularDataModule:
 def _finish(
     model: TabularModel, data: TabularDataModule, settings: Settings, threshold: str, directory: Path
 ) -> dict[str, float]:
-    if model.threshold is not None:
-        x, y = data.rows("val")
-        model.threshold = parse_threshold(threshold)(model.probabilities(model.logits(x)), y)
+    decision = fit_decision(model, *data.rows("val"), threshold, _days(data))
     figures = _figures(model, *data.rows("test"))
-    model.card = {"test": figures, "settings": settings.to_dict(), "threshold rule": threshold}
+    model.card = {"test": figures, "settings": settings.to_dict(), **decision}
     model.save(directory / "model")
     write_json(directory / "metrics.json", figures)
     return figures
 
 
+def _days(data: TabularDataModule) -> np.ndarray | None:
+    """Return the day of each validation row, where the table has a time column of dates."""
+    if data.schema.time is None or data.frame[data.schema.time].dtype.kind != "M":
+        return None
+    time: pd.Series = data.frame[data.schema.time].iloc[data.split.val]
+    return np.asarray(time.dt.floor("D"))
+
+
 def _figures(model: TabularModel, x: Tensor, y: Tensor) -> dict[str, float]:
     probabilities = model.probabilities(model.logits(x))
-    if model.threshold is None:
+    if not isinstance(model.threshold, float):
         return multiclass_scores(probabilities, y)
     return {**binary_scores(probabilities, y, threshold=model.threshold), "threshold": model.threshold}
 

@@ -14,10 +14,11 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from imbalance_torch.class_stats import class_weights
 from imbalance_torch.losses import ClassWeightedCrossEntropyLoss
-from imbalance_torch.training._callbacks import RandomState, StopOnNonFiniteLoss
+from imbalance_torch.training._callbacks import RandomState
 from imbalance_torch.training._classifier import ImbalancedClassifier
 from imbalance_torch.training._datamodule import TabularDataModule
 from imbalance_torch.training._fitting import quiet_lightning, signals_as_exceptions
+from imbalance_torch.training._non_finite import StopOnNonFiniteLoss
 
 ALLOWED_IMPORTS = (
     "imbalance_torch",

@@ -1,6 +1,5 @@
 """compare: equal footing, honest verdict, table and report from the same figures."""
 
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -23,7 +22,7 @@ def data() -> TabularDataModule:
 
 @pytest.fixture(scope="module")
 def comparison(data):
-    return compare(data, num_seeds=2, settings=Settings(max_steps=40, batch_size=128), num_replicates=50)
+    return compare(data, num_seeds=2, settings=Settings(network="mlp", max_steps=40, batch_size=128), num_replicates=50)
 
 
 def test_the_five_recipes_with_the_baseline_first(comparison):
@@ -35,7 +34,7 @@ def test_figures_are_means_over_seeds_of_plain_fits(comparison, data):
     x, y = data.rows("test")
     scores = []
     for seed in (0, 1):
-        settings = Settings(RECIPES["focal"], max_steps=40, batch_size=128, seed=seed)
+        settings = Settings(RECIPES["focal"], network="mlp", max_steps=40, batch_size=128, seed=seed)
         model = fit(data, settings)
         scores.append(binary_scores(model.probabilities(model.logits(x)), y))
     arm = next(arm for arm in comparison.arms if arm.name == "focal")
@@ -46,7 +45,11 @@ def test_figures_are_means_over_seeds_of_plain_fits(comparison, data):
 
 def test_order_and_company_do_not_change_an_arm(comparison, data):
     alone = compare(
-        data, recipes=["undersample"], num_seeds=2, settings=Settings(max_steps=40, batch_size=128), num_replicates=50
+        data,
+        recipes=["undersample"],
+        num_seeds=2,
+        settings=Settings(network="mlp", max_steps=40, batch_size=128),
+        num_replicates=50,
     )
     one = next(arm for arm in comparison.arms if arm.name == "undersample")
     assert alone.arms[1].ap_by_seed == one.ap_by_seed
@@ -152,7 +155,7 @@ def test_text_table_has_every_column_of_the_demo(comparison):
 
 
 def test_compare_into_leaves_a_model_that_scores(data, tmp_path):
-    settings = Settings(max_steps=10, batch_size=128)
+    settings = Settings(network="mlp", max_steps=10, batch_size=128)
     comparison, report = compare_into(tmp_path / "c", data, settings=settings, recipes=["focal"], num_seeds=1)
     assert report == tmp_path / "c/report.html"
     model = TabularModel.load(tmp_path / "c/model")
@@ -168,5 +171,5 @@ def test_compare_into_leaves_a_model_that_scores(data, tmp_path):
 def test_three_classes_are_refused(tmp_path):
     frame = pd.DataFrame({"x": np.arange(90.0), "y": np.arange(90) % 3})
     with pytest.raises(ValueError, match="two classes, got 3"):
-        compare(TabularDataModule(frame, "y", audit=False), settings=replace(Settings(), max_steps=1))
+        compare(TabularDataModule(frame, "y", audit=False), settings=Settings(network="mlp", max_steps=1))
     assert list(Path(tmp_path).iterdir()) == []

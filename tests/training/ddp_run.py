@@ -1,4 +1,5 @@
-"""Run by ``test_ddp.py`` as a real script: a few steps on some ranks, then the figures of all validation rows."""
+"""Run by ``test_ddp.py`` as a real script: a few steps on some ranks, or the figures of all validation rows, served by
+the data module and by a plain DataLoader, which the trainer gives a sampler that repeats rows."""
 
 import json
 import sys
@@ -6,8 +7,21 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from torch.utils.data import DataLoader, TensorDataset
+from torchmetrics.classification import BinaryAUROC
 
 from imbalance_torch.losses import FocalLoss
+from imbalance_torch.metrics import (
+    AveragePrecision,
+    BinnedAveragePrecision,
+    BrierScore,
+    EqualMassCalibrationError,
+    ExpectedCost,
+    GeometricMean,
+    PartialAUROC,
+    PrecisionAtK,
+    RecallAtPrecision,
+)
 from imbalance_torch.models import MLP
 from imbalance_torch.resampling import SMOTE, BatchOversampler
 from imbalance_torch.samplers import RotatingUnderSampler
@@ -26,6 +40,18 @@ def main(file: str, devices: int, steps: int, output: str) -> None:
         FocalLoss(gamma=1.0),
         task="binary",
         resampler=BatchOversampler(SMOTE(random_state=0), target_ratio=0.5) if steps else None,
+        metrics={
+            "ap": AveragePrecision(),
+            "auroc": BinaryAUROC(),
+            "binned": BinnedAveragePrecision(),
+            "brier": BrierScore(),
+            "calibration": EqualMassCalibrationError(),
+            "cost": ExpectedCost([[0.0, 1.0], [10.0, 0.0]]),
+            "geometric": GeometricMean(threshold=0.02),
+            "at_k": PrecisionAtK(50),
+            "partial": PartialAUROC(0.8),
+            "recall": RecallAtPrecision(0.05),
+        },
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1),
     )
     trainer = L.Trainer(
@@ -51,6 +77,9 @@ def main(file: str, devices: int, steps: int, output: str) -> None:
         }
     else:
         figures = trainer.validate(module, datamodule=data, verbose=False)[0]
+        plain = DataLoader(TensorDataset(*data.rows("val")), batch_size=64)
+        again = trainer.validate(module, plain, verbose=False)[0]
+        figures |= {f"plain/{name}": value for name, value in again.items()}
     Path(f"{output}.{trainer.global_rank}").write_text(json.dumps(figures))
     if devices > 1:
         torch.distributed.destroy_process_group()  # left to the end of the interpreter, its threads abort it at times

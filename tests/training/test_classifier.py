@@ -373,7 +373,7 @@ def test_the_data_module_tells_the_resampler_what_it_may_interpolate(data: Tabul
     codes = new[500:, data.num_dense :]
     assert len(codes) > 50
     assert torch.equal(codes, codes.round())
-    indicators = new[500:, data.encoder.num_numeric : data.num_dense]
+    indicators = new[500:, data.encoder.num_blocks : data.num_dense]
     assert set(indicators.unique().tolist()) <= {0.0, 1.0}
 
 

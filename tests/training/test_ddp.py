@@ -22,7 +22,9 @@ def test_two_ranks_evaluate_an_odd_number_of_rows_as_one_process_does(flights, t
     file = tmp_path / "odd.parquet"
     flights.iloc[:-2].to_parquet(file)
     (one,), two = _run(file, 1, 0, tmp_path / "one"), _run(file, 2, 0, tmp_path / "two")
-    assert set(one) == {"val/ap", "val/auroc"}
+    assert len(one) == 20
+    for name, value in one.items():  # a plain loader and ours serve the same rows
+        assert one[name.removeprefix("plain/")] == pytest.approx(value, abs=1e-6)
     for figures in two:
         assert figures == pytest.approx(one, abs=1e-6)
 

@@ -66,7 +66,7 @@ def test_saving_and_loading_gives_the_same_encodings(table, tmp_path):
 
 
 def test_a_directory_of_the_first_format_loads(table, tmp_path):
-    model = _model(table[["amount", "score", "shop", "label"]], tmp_path)
+    model = _model(table[["amount", "score", "shop", "label"]], tmp_path, blocks=["standard"])
     folder = model.save(tmp_path / "old")
     tensors = load_file(folder / "model.safetensors")
     names = {"low": "low", "high": "high", "fill": "median"}
@@ -77,7 +77,8 @@ def test_a_directory_of_the_first_format_loads(table, tmp_path):
     state |= {name: value for name, value in tensors.items() if not name.startswith("encoder.")}
     save_file(state, folder / "model.safetensors")
     record = json.loads((folder / "model.json").read_text())
-    record["format"] = 1
+    record["format"], record["loss"] = 1, record.pop("technique")["loss"]
+    del record["calibration"]
     record["encoder"] = {key: record["encoder"][key] for key in ("numeric", "max_categories", "categories")}
     for key in ("boolean", "datetime", "group"):
         record["schema"].pop(key, None)
@@ -86,16 +87,16 @@ def test_a_directory_of_the_first_format_loads(table, tmp_path):
     again = TabularModel.load(folder)
     torch.testing.assert_close(again.encoder.encode(table), model.encoder.encode(table), rtol=1e-6, atol=1e-6)
     assert again.encoder.cardinalities == model.encoder.cardinalities
-    assert json.loads((again.save(folder) / "model.json").read_text())["format"] == 2
+    assert json.loads((again.save(folder) / "model.json").read_text())["format"] == 3
     np.testing.assert_array_equal(TabularModel.load(folder).score(table)["score"], again.score(table)["score"])
 
 
 def test_an_unknown_format_is_refused(table, tmp_path):
     folder = _model(table, tmp_path).save(tmp_path / "new")
-    record = json.loads((folder / "model.json").read_text()) | {"format": 3}
+    record = json.loads((folder / "model.json").read_text()) | {"format": 4}
     (folder / "model.json").write_text(json.dumps(record))
     _sign(folder)
-    with pytest.raises(ValueError, match="has model format 3, this version reads 1 to 2"):
+    with pytest.raises(ValueError, match="has model format 4, this version reads 1 to 3"):
         TabularModel.load(folder)
 
 
@@ -103,11 +104,13 @@ def test_smote_interpolates_the_standard_block_alone(table):
     data = TabularDataModule(table, "label", blocks=("log", "standard", "bins"))
     assert data.interpolated_columns == [0, 1]
     x, y = data.rows("train")
-    new, _ = Technique(resampler="smote").build_resampler(data.interpolated_columns, seed=0).fit(x, y)(x, y)
+    new, _ = Technique(resampler="smote").build_resampler(data.encoder, seed=0).fit(x, y)(x, y)
     synthetic = new[len(x) :]
     assert len(synthetic) > 20
-    rest = {tuple(row) for row in x[:, 2:].tolist()}
-    assert all(tuple(row) in rest for row in synthetic[:, 2:].tolist())
+    others = data.encoder.num_blocks
+    rest = {tuple(row) for row in x[:, others:].tolist()}
+    assert all(tuple(row) in rest for row in synthetic[:, others:].tolist())
+    torch.testing.assert_close(data.encoder.rebuild(synthetic), synthetic)
     assert TabularDataModule(table, "label", blocks=["bins"]).interpolated_columns == []
 
 
@@ -123,7 +126,7 @@ def test_arguments_of_the_encoder_pass_through(table):
 def _model(table, tmp_path, **options):
     table.to_parquet(tmp_path / "t.parquet")
     options = DataOptions(str(tmp_path / "t.parquet"), "label", **options)
-    train(options, Settings(max_steps=20, batch_size=64), tmp_path / "run")
+    train(options, Settings(network="mlp", max_steps=20, batch_size=64), tmp_path / "run")
     return TabularModel.load(tmp_path / "run/model")
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from imbalance_torch.data import TableEncoder
 from imbalance_torch.models import MLP
 from imbalance_torch.training import RESAMPLERS, SAMPLERS, ImbalancedClassifier, Settings, Technique, fit
 from imbalance_torch.training._fitting import quiet_lightning
@@ -19,7 +20,7 @@ MODERATE = torch.tensor([9000, 2250, 4500], dtype=torch.float64) / 15_750
 
 
 def test_the_names():
-    assert {*RESAMPLERS} == {"smote", "borderline_smote", "adasyn", "random_oversampling"}
+    assert {*RESAMPLERS} == {"smote", "borderline_smote", "adasyn", "smotenc", "random_oversampling"}
     assert {*SAMPLERS} == {"balanced", "rotating_undersampling", "progressive", "weighted"}
 
 
@@ -72,7 +73,7 @@ def test_what_is_moderate_already_stays(name):
 
 @samplers
 def test_training_undoes_the_shares_of_the_last_epoch(name, data):
-    settings = Settings(Technique(sampler=name), max_steps=20, batch_size=128)
+    settings = Settings(Technique(sampler=name), network="mlp", max_steps=20, batch_size=128)
     model = fit(data, settings)
     prior, train_prior = model.classifier.prior, model.classifier.train_prior
     share = float(data.rows("train")[1].double().mean())
@@ -82,7 +83,7 @@ def test_training_undoes_the_shares_of_the_last_epoch(name, data):
 
 @resamplers
 def test_training_steps_with_it(name, data):
-    oversampler = Technique(resampler=name).build_resampler(data.interpolated_columns, seed=0)
+    oversampler = Technique(resampler=name).build_resampler(data.encoder, seed=0)
     network = MLP(data.num_dense, data.cardinalities)
     before = [parameter.detach().clone() for parameter in network.parameters()]
     module = ImbalancedClassifier(network, nn.CrossEntropyLoss(), task="binary", resampler=oversampler)
@@ -101,24 +102,60 @@ def test_training_steps_with_it(name, data):
     assert module.train_prior[1] / module.train_prior[0] == pytest.approx(0.25)
 
 
-@resamplers
+@pytest.mark.parametrize("name", [name for name in RESAMPLERS if name != "smotenc"])
 def test_copied_columns_belong_to_a_row_of_the_training_split(name, data):
     x, y = data.rows("train")
-    oversampler = Technique(resampler=name).build_resampler(data.interpolated_columns, seed=0).fit(x, y)
+    oversampler = Technique(resampler=name).build_resampler(data.encoder, seed=0).fit(x, y)
     new, labels = oversampler(x[:500], y[:500])
     assert torch.equal(new[:500], x[:500])
     assert len(new) > 550
     assert (labels[500:] == 1).all()
-    copied = [j for j in range(x.shape[1]) if j not in data.interpolated_columns]
+    copied = slice(data.encoder.num_blocks, None)
     rare = {tuple(row) for row in x[y == 1][:, copied].tolist()}
     assert {tuple(row) for row in new[500:][:, copied].tolist()} <= rare
+
+
+@resamplers
+def test_every_block_of_a_new_row_is_that_of_its_interpolated_numbers(name, data):
+    x, y = data.rows("train")
+    oversampler = Technique(resampler=name).build_resampler(data.encoder, seed=0).fit(x, y)
+    new = oversampler(x[:500], y[:500])[0][500:]
+    torch.testing.assert_close(data.encoder.rebuild(new), new, rtol=0, atol=1e-5)
+    plain = (data.encoder.get_buffer("standard_scale") > 0).sum()
+    assert data.encoder.blocks == ["standard", "log", "bins"]
+    copied = new.clone()
+    copied[:, plain : data.encoder.num_blocks] = x[: len(new), plain : data.encoder.num_blocks]
+    assert not torch.allclose(data.encoder.rebuild(copied), copied)  # what does not agree is made to
+
+
+def test_smotenc_votes_on_categories_and_keeps_codes_whole(data):
+    x, y = data.rows("train")
+    new = Technique(resampler="smotenc").build_resampler(data.encoder, seed=0).fit(x, y)(x[:500], y[:500])[0][500:]
+    others = slice(data.encoder.num_blocks, None)
+    for j in range(x.shape[1])[others]:
+        assert {*new[:, j].tolist()} <= {*x[y == 1][:, j].tolist()}
+
+
+def test_figures_belong_to_their_technique():
+    assert Technique("focal", gamma=0.5).build_loss([9, 1]).gamma == 0.5
+    weights = Technique("class_weighted", weight_power=0.5).build_loss([90, 10]).weight
+    assert float(weights[1] / weights[0]) == pytest.approx(3.0)
+    assert Technique(sampler="balanced", ratio=1.0).build_sampler(
+        LABELS, max_steps=9, batch_size=64, seed=0
+    ).effective_prior.tolist() == pytest.approx([1 / 3] * 3, abs=1e-3)
+    with pytest.raises(ValueError, match="`gamma` belongs to loss='focal'"):
+        Technique("cross_entropy", gamma=2.0)
+    with pytest.raises(ValueError, match="`weight_power` belongs to loss='class_weighted'"):
+        Technique("focal", weight_power=1.0)
+    with pytest.raises(ValueError, match="`ratio` must be > 0"):
+        Technique(ratio=0.0)
 
 
 @resamplers
 def test_the_seed_decides(name, data):
     x, y = data.rows("train")
     first, again, other = (
-        Technique(resampler=name).build_resampler(data.interpolated_columns, seed=seed).fit(x, y)(x[:500], y[:500])[0]
+        Technique(resampler=name).build_resampler(data.encoder, seed=seed).fit(x, y)(x[:500], y[:500])[0]
         for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
@@ -126,9 +163,16 @@ def test_the_seed_decides(name, data):
 
 
 @resamplers
-def test_a_table_of_text_alone_is_refused(name):
+def test_a_table_of_text_alone_is_refused(name, data):
+    encoder = TableEncoder([], ["carrier"]).fit(data.frame)
     with pytest.raises(ValueError, match=f"'{name}' needs numeric columns"):
-        Technique(resampler=name).build_resampler([], seed=0)
+        Technique(resampler=name).build_resampler(encoder, seed=0)
+
+
+def test_smotenc_without_categories_is_refused(data):
+    encoder = TableEncoder(["distance"], []).fit(data.frame)
+    with pytest.raises(ValueError, match="'smotenc' needs categories"):
+        Technique(resampler="smotenc").build_resampler(encoder, seed=0)
 
 
 def test_an_unknown_name_gets_a_hint():

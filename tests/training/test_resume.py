@@ -31,7 +31,7 @@ class _PowerCut(Exception):
 
 def _settings(name: str, **keywords: int) -> Settings:
     # 3,367 training rows in batches of 128: an epoch has 27 steps, so 60 steps cross two epoch boundaries.
-    return Settings(TECHNIQUES[name], max_steps=60, batch_size=128, **keywords)
+    return Settings(TECHNIQUES[name], network="mlp", max_steps=60, batch_size=128, **keywords)
 
 
 def _options(file: Path) -> DataOptions:
