@@ -146,9 +146,8 @@ class ImbalancedClassifier(L.LightningModule):
             return log_p
         calibrated = self.calibration.to(log_p.device)(_log_odds(log_p)).to(log_p.dtype)
         if self.task == "binary":
-            calibrated = torch.stack([torch.zeros_like(calibrated), calibrated], dim=1)
-        corrected: Tensor = calibrated.log_softmax(dim=1)
-        return corrected
+            return torch.stack([nn.functional.logsigmoid(-calibrated), nn.functional.logsigmoid(calibrated)], dim=1)
+        return calibrated.log_softmax(dim=1)  # type: ignore[no-any-return]
 
     def calibrate(self, logits: Tensor, target: Tensor) -> Calibration:
         """Choose and fit a calibration map on validation rows; from then on every probability goes through it.

@@ -134,7 +134,7 @@ class TabularModel:
         tensors |= {f"loss.{name}": value for name, value in self.classifier.loss.named_buffers()}
         tensors |= {"prior": self.classifier.prior, "train_prior": self.classifier.train_prior}
         contents = {
-            "model.safetensors": save_tensors({name: value.contiguous().cpu() for name, value in tensors.items()}),
+            "model.safetensors": save_tensors({name: value.cpu().contiguous().clone() for name, value in tensors.items()}),
             "model.json": _json(self._record()),
         }
         contents |= {"manifest.json": _manifest(contents), "MODEL_CARD.md": self._card().encode()}
