@@ -245,25 +245,9 @@ def test_a_reader_that_has_seen_enough_is_no_error(table):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(("names", "folder"), [([*RECIPES], "recipes"), (["ddp", "fast", "gpu"], "overlays")])
-def test_the_set_of_configs(names, folder):
-    assert sorted(file.stem for file in (ROOT / "configs" / folder).rglob("*")) == sorted(names)
-
-
 def _lightning(words: list[str], directory: Path) -> int:
     quiet = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
     return main([*words, *quiet, "--trainer.default_root_dir", str(directory)])
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_recipes_run_through_the_command_line(name, table, tmp_path):
-    recipe, fast = (str(ROOT / "configs" / part) for part in (f"recipes/{name}.yaml", "overlays/fast.yaml"))
-    own = ["--data.source", str(table), "--data.target", "cancelled", "--data.time", "scheduled_departure"]
-    assert _lightning(["fit", "--config", recipe, "--config", fast, *own], tmp_path) == 0
-    checkpoint = next(tmp_path.rglob("*.ckpt"))
-    for command in ("validate", "test", "predict"):
-        words = [command, "--config", recipe, "--config", fast, *own, "--ckpt_path", str(checkpoint)]
-        assert _lightning(words, tmp_path) == 0
 
 
 def test_recipes_agree_with_the_registry():

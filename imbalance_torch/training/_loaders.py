@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.utils.data import DistributedSampler, RandomSampler, SequentialSampler
 
+from imbalance_torch.samplers import ShuffledSampler
 from imbalance_torch.samplers._base import AbstractSampler
 
 _UNIFORM = (RandomSampler, SequentialSampler, DistributedSampler)
@@ -30,8 +31,9 @@ def unpack(batch: Any) -> Batch:
 
 
 def feeder_of(loader: Any) -> Any:
-    """Return the sampler or data set that states its class shares, or None."""
-    return next((sampler for sampler in _samplers(loader) if hasattr(sampler, "effective_prior")), None)
+    """Return the sampler or data set that states class shares of its own, or None where they are those of the data."""
+    stating = (sampler for sampler in _samplers(loader) if hasattr(sampler, "effective_prior"))
+    return next((sampler for sampler in stating if not isinstance(sampler, ShuffledSampler)), None)
 
 
 def fed_shares(loader: Any) -> Tensor | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -57,11 +58,11 @@ def _progressive(labels: Tensor, max_steps: int, *, ratio: float, batch_size: in
     )
 
 
-def _weighted(labels: Tensor, max_steps: int, *, ratio: float, **kwargs: Any) -> WeightedSampler:
-    """Draw rows with the weight of their class, which raises a class to the ratio where it is below."""
+def weights_to_ratio(labels: Tensor, ratio: float) -> Tensor:
+    """Return a weight per row, that of its class, which raises a class to the ratio where it is below."""
     counts = class_counts(labels).double()
     weights = counts.clamp(min=ratio * float(counts.max())) / counts
-    return WeightedSampler(weights[labels], labels=labels, **kwargs)
+    return weights[labels]
 
 
 LOSSES: dict[str, Callable[..., nn.Module]] = {
@@ -79,13 +80,15 @@ SAMPLERS: dict[str, Callable[..., Any]] = {
     "balanced": lambda labels, max_steps, **kwargs: ClassBalancedSampler(labels, **kwargs),
     "rotating_undersampling": lambda labels, max_steps, **kwargs: RotatingUnderSampler(labels, **kwargs),
     "progressive": _progressive,
-    "weighted": _weighted,
+    "weighted": lambda labels, max_steps, *, ratio, **kwargs: WeightedSampler(
+        weights_to_ratio(labels, ratio), labels=labels, **kwargs
+    ),
 }
 RESAMPLERS: dict[str, Callable[..., OverSampler]] = {
     "smote": SMOTE,
     "borderline_smote": BorderlineSMOTE,
     "adasyn": ADASYN,
-    "smotenc": SMOTENC,
+    "smotenc": partial(SMOTENC, "auto"),
     "random_oversampling": RandomOverSampler,
 }
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"tabm": TabM, "mlp": MLP, "resnet": ResNet}
@@ -151,19 +154,8 @@ class Technique:
         """Build the resampler that tops up training batches of encoded rows, or None."""
         if self.resampler is None:
             return None
-        columns, categories = [*range(encoder.num_numeric)], {}
-        if self.resampler == "smotenc":
-            copied = range(encoder.num_blocks, encoder.num_dense + len(encoder.cardinalities))
-            categories = {"categorical_features": [*range(len(columns), len(columns) + len(copied))]}
-            columns += copied
-        if not encoder.num_numeric:
-            raise ValueError(
-                f"`resampler` {self.resampler!r} needs numeric columns, the table has none. Use sampler='balanced'."
-            )
-        if categories == {"categorical_features": []}:
-            raise ValueError("`resampler` 'smotenc' needs categories, the table has none. Use 'smote'.")
-        method = RESAMPLERS[self.resampler](**categories, random_state=seed)
-        return BatchOversampler(method, target_ratio=self.ratio, columns=columns, finish=encoder.rebuild)
+        method = RESAMPLERS[self.resampler](random_state=seed)
+        return on_encoded_rows(BatchOversampler(method, target_ratio=self.ratio), encoder)
 
 
 def num_outputs(loss: nn.Module, num_classes: int) -> int:
@@ -176,10 +168,25 @@ def num_outputs(loss: nn.Module, num_classes: int) -> int:
 
 
 def on_encoded_rows(resampler: OverSampler | BatchOversampler, encoder: TableEncoder) -> BatchOversampler:
-    """Let a resampler top up batches of encoded rows: it interpolates numbers, unless it names its own columns."""
+    """Let a resampler top up batches of encoded rows: it interpolates numbers, unless it names its own columns.
+
+    Raises:
+        ValueError: there is nothing to interpolate, or "smotenc" has no category to vote on.
+    """
     batch = resampler if isinstance(resampler, BatchOversampler) else BatchOversampler(resampler)
-    if batch.columns is None:
-        batch.columns, batch.finish = [*range(encoder.num_numeric)], encoder.rebuild
+    if batch.columns is not None:
+        return batch
+    name = type(batch.resampler).__name__
+    if not encoder.num_numeric:
+        raise ValueError(f"{name} needs numeric columns, the table has none. Use a sampler, such as 'balanced'.")
+    columns = [*range(encoder.num_numeric)]
+    if isinstance(batch.resampler, SMOTENC):
+        others = range(encoder.num_blocks, encoder.num_dense + len(encoder.cardinalities))
+        if not others:
+            raise ValueError(f"{name} needs categories, the table has none. Use 'smote'.")
+        batch.resampler.categorical_features = [*range(len(columns), len(columns) + len(others))]
+        columns += others
+    batch.columns, batch.finish = columns, encoder.rebuild
     return batch
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from imbalance_torch._checks import check_int, check_same_length
 from imbalance_torch.class_stats import class_counts
-from imbalance_torch.data import TensorLoader, stratified_split
+from imbalance_torch.data import TensorLoader, multilabel_stratified_split, stratified_split
 from imbalance_torch.samplers import ShuffledSampler
 from imbalance_torch.samplers._base import AbstractSampler
 
@@ -28,7 +28,7 @@ class TensorDataModule(L.LightningDataModule):
 
     Args:
         X: features of the training rows, (N, ...): a tensor, a NumPy array, or the path of a ``.npy`` file.
-        y: their classes 0 to C-1, (N,).
+        y: their classes 0 to C-1, (N,); or 0 and 1 for each of L labels, (N, L).
         X_val: features of the validation rows. Without them ``X`` is split into the three parts, stratified by class.
         y_val: classes of the validation rows.
         X_test: features of the test rows; only beside validation rows.
@@ -36,13 +36,13 @@ class TensorDataModule(L.LightningDataModule):
         split: shares of training, validation and test rows, where ``X`` is split.
         batch_size: rows in a training batch.
         sampler: factory ``sampler(labels, batch_size=, seed=)`` of the training sampler, such as a class of
-            :mod:`imbalance_torch.samplers`; default plain shuffling.
+            :mod:`imbalance_torch.samplers` (``MultiLabelBalancedSampler`` for labels); default plain shuffling.
         seed: of the split and of the sampler.
         device: where the rows are kept; by default where they are. On the training device no batch is ever copied.
 
     Attributes:
-        class_counts: training rows of each class before any sampling, list of C.
-        num_classes: C.
+        class_counts: training rows of each class before any sampling, list of C; for L labels pairs [without, with].
+        num_classes: C, or L.
 
     Raises:
         ValueError: at first use, for arrays of different length, labels that are no classes 0 to C-1, or half a pair.
@@ -81,7 +81,7 @@ class TensorDataModule(L.LightningDataModule):
         self.arrays = {"train": (X, y), "val": (X_val, y_val), "test": (X_test, y_test)}
         self.split_shares = tuple(split)
         self.batch_size = check_int("batch_size", batch_size, minimum=1)
-        self.sampler = sampler or ShuffledSampler
+        self.sampler = sampler or _shuffled
         self.seed = check_int("seed", seed, minimum=0)
         self.device = device
         for part, (features, labels) in list(self.arrays.items())[1:]:
@@ -106,15 +106,20 @@ class TensorDataModule(L.LightningDataModule):
             check_same_length(**{f"X_{part}": x, f"y_{part}": y})
         if len(found) == 1:
             x, y = found["train"]
-            rows = map(torch.from_numpy, stratified_split(y.numpy(force=True), self.split_shares, seed=self.seed))
+            split = stratified_split if y.ndim == 1 else multilabel_stratified_split
+            rows = map(torch.from_numpy, split(y.numpy(force=True), self.split_shares, seed=self.seed))
             found = {part: (x[own.to(x.device)], y[own.to(y.device)]) for part, own in zip(_PARTS, rows, strict=True)}
         return {part: (x.to(self.device), y.to(self.device or x.device)) for part, (x, y) in found.items()}
 
     @cached_property
-    def class_counts(self) -> list[int]:
-        """Training rows of each class, before any sampling."""
+    def class_counts(self) -> list[int] | list[list[int]]:
+        """Training rows of each class, before any sampling; pairs [without, with] for labels."""
+        y = self.parts["train"][1]
+        if y.ndim == 2:
+            positives: list[int] = y.sum(0).tolist()
+            return [[len(y) - count, count] for count in positives]
         highest = max(int(y.max()) for _, y in self.parts.values())
-        counts: list[int] = class_counts(self.parts["train"][1], highest + 1).tolist()
+        counts: list[int] = class_counts(y, highest + 1).tolist()
         if 0 in counts:
             raise ValueError(f"Class {counts.index(0)} has no training row. Number the classes 0 to C-1 without gaps.")
         return counts
@@ -159,6 +164,11 @@ class TensorDataModule(L.LightningDataModule):
         return self.test_dataloader()
 
 
+def _shuffled(labels: Tensor, **kwargs: Any) -> ShuffledSampler:
+    """Shuffle rows, whose label combinations are classes to the sampler."""
+    return ShuffledSampler(labels if labels.ndim == 1 else torch.unique(labels, dim=0, return_inverse=True)[1], **kwargs)
+
+
 def _tensor(value: Array) -> Tensor:
     if isinstance(value, str | Path):
         value = np.load(value, allow_pickle=False)
@@ -174,8 +184,11 @@ def _features(name: str, value: Array) -> Tensor:
 
 def _labels(name: str, value: Array) -> Tensor:
     y = _tensor(value)
+    if y.ndim == 2 and len(y) and bool(((y == 0) | (y == 1)).all()):
+        return y.long()
     if y.ndim != 1 or not len(y) or y.is_floating_point() or y.is_complex() or int(y.min()) < 0:
         raise ValueError(
-            f"`{name}` must hold classes 0 to C-1, shape (N,), whole numbers, got {y.dtype} of shape {tuple(y.shape)}."
+            f"`{name}` must hold classes 0 to C-1, shape (N,), whole numbers, or 0 and 1 for labels, shape (N, L); "
+            f"got {y.dtype} of shape {tuple(y.shape)}."
         )
     return y.long()

@@ -122,7 +122,7 @@ class ImbalancedDataModule(L.LightningDataModule):
         return self.test_dataloader()
 
     def _in_order(self, part: str) -> DataLoader[Any]:
-        return DataLoader(self._dataset(part), self.batch_size, num_workers=self.num_workers, **self.kwargs)
+        return DataLoader(self._dataset(part), batch_size=self.batch_size, num_workers=self.num_workers, **self.kwargs)
 
     def _dataset(self, part: str) -> Dataset[Any]:
         dataset = self.datasets[part]

@@ -165,13 +165,13 @@ def test_the_seed_decides(name, data):
 @resamplers
 def test_a_table_of_text_alone_is_refused(name, data):
     encoder = TableEncoder([], ["carrier"]).fit(data.frame)
-    with pytest.raises(ValueError, match=f"'{name}' needs numeric columns"):
+    with pytest.raises(ValueError, match="needs numeric columns"):
         Technique(resampler=name).build_resampler(encoder, seed=0)
 
 
 def test_smotenc_without_categories_is_refused(data):
     encoder = TableEncoder(["distance"], []).fit(data.frame)
-    with pytest.raises(ValueError, match="'smotenc' needs categories"):
+    with pytest.raises(ValueError, match="SMOTENC needs categories"):
         Technique(resampler="smotenc").build_resampler(encoder, seed=0)
 
 
