@@ -5,14 +5,17 @@ from imbalance_torch.evaluation._compare import Arm, Comparison, compare
 from imbalance_torch.evaluation._inspect import inspect
 from imbalance_torch.evaluation._report import compare_into, write_report
 from imbalance_torch.evaluation._table import as_text
+from imbalance_torch.evaluation._tuning import Tuning, tune
 
 __all__ = [
     "Arm",
     "Comparison",
+    "Tuning",
     "as_text",
     "bootstrap_average_precision",
     "compare",
     "compare_into",
     "inspect",
+    "tune",
     "write_report",
 ]

@@ -1,0 +1,207 @@
+"""What every command does with its flags."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from imbalance_torch.training import DataOptions, Settings
+
+
+def _data_options(namespace: argparse.Namespace) -> DataOptions:
+    from imbalance_torch.training import DataOptions
+
+    names = ("target", "time", "group", "drop", "positive", "split", "seed", "audit")
+    chosen = {name: getattr(namespace, name) for name in names}
+    return DataOptions(namespace.file, **chosen, roles=dict(namespace.role))
+
+
+def _settings(namespace: argparse.Namespace) -> Settings:
+    from imbalance_torch.training import Settings, Technique
+
+    names = (
+        "network",
+        "max_steps",
+        "batch_size",
+        "learning_rate",
+        "seed",
+        "device",
+        "checkpoint_every",
+        "early_stopping",
+    )
+    chosen = {name: getattr(namespace, name) for name in names if hasattr(namespace, name)}
+    if hasattr(namespace, "loss"):
+        chosen["technique"] = Technique(
+            namespace.loss,
+            namespace.sampler,
+            namespace.resampler,
+            gamma=namespace.gamma,
+            weight_power=namespace.weight_power,
+            ratio=namespace.ratio,
+        )
+    return Settings(**chosen)
+
+
+def demo(namespace: argparse.Namespace) -> None:
+    from imbalance_torch.training import DataOptions, Settings
+
+    steps, seeds = (150, 1) if namespace.fast else (1500, 3)
+    options = DataOptions("nyc_flights")
+    _compare_into(
+        options,
+        Settings(network="mlp", max_steps=steps, seed=namespace.seed),
+        None,
+        seeds,
+        namespace.output,
+        namespace.json,
+    )
+
+
+def inspect(namespace: argparse.Namespace) -> None:
+    from imbalance_torch.evaluation._inspect import inspect, inspection_text
+
+    report = inspect(_data_options(namespace).build())
+    print(json.dumps(report) if namespace.json else inspection_text(report))
+
+
+def train(namespace: argparse.Namespace) -> None:
+    from imbalance_torch.evaluation._inspect import data_summary
+    from imbalance_torch.training import train
+
+    if not namespace.json:  # the summary has it
+        warnings.filterwarnings("ignore", message="Leak audit")
+    figures = train(
+        _data_options(namespace),
+        _settings(namespace),
+        namespace.output,
+        threshold=namespace.threshold,
+        started=None if namespace.json else lambda data: print(data_summary(data), flush=True),
+    )
+    _print_figures(figures, namespace.json)
+    _next(
+        f"model {namespace.output}/model; score rows with: "
+        f"imbalance-torch score {namespace.output}/model FILE -o scored.parquet",
+        namespace.json,
+    )
+
+
+def resume(namespace: argparse.Namespace) -> None:
+    from imbalance_torch.training import resume
+
+    _print_figures(resume(namespace.run), namespace.json)
+    _next(f"model {namespace.run}/model", namespace.json)
+
+
+def evaluate(namespace: argparse.Namespace) -> None:
+    from imbalance_torch.training import evaluate
+
+    _print_figures(evaluate(namespace.model, namespace.file), namespace.json)
+
+
+def score(namespace: argparse.Namespace) -> None:
+    from imbalance_torch.training import score
+
+    rows = score(namespace.model, namespace.file, namespace.output, keep=namespace.keep)
+    print(
+        json.dumps({"rows": rows, "output": namespace.output})
+        if namespace.json
+        else f"{rows} rows -> {namespace.output}"
+    )
+
+
+def export(namespace: argparse.Namespace) -> None:
+    from imbalance_torch.training import export
+
+    file = str(export(namespace.model, namespace.output, to=namespace.to))
+    print(json.dumps({"output": file}) if namespace.json else file)
+
+
+def resample(namespace: argparse.Namespace) -> None:
+    from imbalance_torch.data import resample_table
+
+    report = resample_table(
+        namespace.file,
+        namespace.output,
+        namespace.target,
+        method=namespace.method,
+        sampling_strategy=namespace.strategy if namespace.ratio is None else namespace.ratio,
+        k_neighbors=namespace.k_neighbors,
+        provenance=namespace.provenance,
+        device=namespace.device,
+        seed=namespace.seed,
+    )
+    if namespace.json:
+        print(json.dumps(report))
+        return
+    print(f"{report['rows']} rows -> {report['output']}")
+    for label, before in report["before"].items():
+        print(f"{namespace.target} = {label}: {before} -> {report['after'][label]} rows")
+
+
+def compare(namespace: argparse.Namespace) -> None:
+    _compare_into(
+        _data_options(namespace),
+        _settings(namespace),
+        namespace.recipes,
+        namespace.num_seeds,
+        namespace.output,
+        namespace.json,
+    )
+
+
+def _compare_into(
+    options: DataOptions, settings: Settings, recipes: list[str] | None, seeds: int, output: str, as_json: bool
+) -> None:
+    from imbalance_torch.evaluation import as_text, compare_into
+
+    comparison, report = compare_into(output, options.build(), settings=settings, recipes=recipes, num_seeds=seeds)
+    if as_json:
+        print(json.dumps({**comparison.to_dict(), "report": str(report)}))
+    else:
+        print(as_text(comparison))
+        print(f"report:      {report}")
+        print(f"model:       {report.parent / 'model'}")
+
+
+def tune(namespace: argparse.Namespace) -> None:
+    from imbalance_torch.evaluation import tune
+    from imbalance_torch.evaluation._tuning import tuning_text
+
+    options, settings = _data_options(namespace), _settings(namespace)
+    tuning = tune(options, settings, namespace.output, num_trials=namespace.num_trials, num_seeds=namespace.num_seeds)
+    command = _train_command(options, tuning.best)
+    if namespace.json:
+        print(json.dumps({**tuning.to_dict(), "command": command}))
+    else:
+        print(tuning_text(tuning))
+        print(f"train the best trial with: {command}")
+
+
+def _train_command(options: DataOptions, settings: Settings) -> str:
+    """Return the `train` command line of these data and settings, for a shell."""
+    default = type(options)(options.source, split=[0.6, 0.2, 0.2])
+    flags = [
+        (name, ",".join(map(str, value)) if isinstance(value, list) else value)
+        for name, value in options.__dict__.items()
+        if name not in ("source", "roles", "audit", "seed") and value != getattr(default, name)
+    ]
+    flags += [("role", f"{column}={role}") for column, role in options.roles.items()]
+    names = ("network", "max_steps", "batch_size", "learning_rate", "device", "seed")
+    flags += [(name, getattr(settings, name)) for name in names]
+    flags += [(name, value) for name, value in settings.technique.__dict__.items() if value is not None]
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in flags]
+    words += ["--no-audit"] * (not options.audit)
+    return shlex.join(["imbalance-torch", "train", options.source, *words, "-o", "runs/best"])
+
+
+def _print_figures(figures: dict[str, float], as_json: bool) -> None:
+    print(json.dumps(figures) if as_json else "\n".join(f"{name:24} {value:.4f}" for name, value in figures.items()))
+
+
+def _next(text: str, as_json: bool) -> None:
+    if not as_json:
+        print(text)
