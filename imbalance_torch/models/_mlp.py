@@ -55,7 +55,7 @@ class MLP(nn.Module):
         cardinalities: Sequence[int] = (),
         num_outputs: int = 2,
         *,
-        hidden: Sequence[int] = (128, 64),
+        hidden: Sequence[int] = (128, 128),
         dropout: float = 0.1,
         num_embedding: str | None = None,
         num_embedding_dim: int = 24,

@@ -168,9 +168,10 @@ class TabularModel:
         state = {k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")}
         state["_extra_state"] = record["encoder"]
         encoder.load_state_dict(_state_of_format_1(state) if record["format"] == 1 else state)
-        network = NETWORKS[check_choice("network", record["network"]["name"], NETWORKS)](
-            **record["network"]["arguments"]
-        )
+        name, arguments = record["network"]["name"], record["network"]["arguments"]
+        if record["format"] < 3:  # what an MLP was then
+            arguments = {"hidden": (128, 64), **arguments}
+        network = NETWORKS[check_choice("network", name, NETWORKS)](**arguments)
         network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
         counts = record["class_counts"]
         technique = Technique(**record["technique"]) if record["format"] > 2 else Technique(record["loss"])
@@ -184,7 +185,7 @@ class TabularModel:
             Schema(**record["schema"]),
             encoder,
             classifier,
-            record["network"],
+            {"name": name, "arguments": arguments},
             technique,
             record["threshold"],
             record["card"],

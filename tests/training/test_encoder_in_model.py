@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imbalance_torch.data import TableEncoder
+from imbalance_torch.models import MLP
 from imbalance_torch.training import DataOptions, Settings, TabularDataModule, TabularModel, Technique, score, train
 
 BLOCKS = ("standard", "robust", "log", "quantile", "bins")
@@ -77,6 +78,11 @@ def test_a_directory_of_the_first_format_loads(table, tmp_path):
     state |= {name: value for name, value in tensors.items() if not name.startswith("encoder.")}
     save_file(state, folder / "model.safetensors")
     record = json.loads((folder / "model.json").read_text())
+    # the network of that time: a hidden layer of 128 and one of 64
+    old = MLP(**record["network"]["arguments"], hidden=(128, 64))
+    state = {k: v for k, v in state.items() if not k.startswith("network.")}
+    state |= {f"network.{name}": value for name, value in old.state_dict().items()}
+    save_file(state, folder / "model.safetensors")
     record["format"], record["loss"] = 1, record.pop("technique")["loss"]
     del record["calibration"]
     record["encoder"] = {key: record["encoder"][key] for key in ("numeric", "max_categories", "categories")}
