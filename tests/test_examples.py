@@ -13,6 +13,8 @@ BUDGET = {
     "02_sampler_in_your_dataloader.py": ["--steps", "20"],
     "03_train_with_lightning.py": ["--max-steps", "20"],
     "04_smote_on_device.py": ["--epochs", "1"],
+    "05_images.py": ["--max-steps", "60"],
+    "06_multilabel.py": ["--max-steps", "150"],
 }
 
 
@@ -67,3 +69,27 @@ def test_the_smote_example_sets_both_runs_side_by_side(device):
     assert all(0 < float(score) <= 1 for _, score, *_ in runs)
     assert float(runs[1][2]) < 0.03  # without the correction it is above 0.1
     assert float(runs[1][3]) > 0
+
+
+@pytest.mark.slow
+def test_the_image_example_sets_both_decisions_side_by_side():
+    printed = run("05_images.py")
+    runs = re.findall(r"(\w+), (.+?) *: macro AP (\d\.\d+), recall by class (.+)", printed)
+    assert [(name, rule) for name, rule, *_ in runs] == [
+        (name, rule) for name in ("shuffled", "balanced") for rule in ("likeliest", "p / share")
+    ]
+    recall = [[float(figure) for figure in figures.split()] for *_, figures in runs]
+    assert {len(figures) for figures in recall} == {8}
+    assert sum(recall[0][4:]) < sum(recall[3][4:])  # the rare half gains
+    assert all(0 < float(ap) <= 1 for *_, ap, _ in runs)
+
+
+@pytest.mark.slow
+def test_the_multilabel_example_prints_a_row_per_label():
+    header, *rows = run("06_multilabel.py").splitlines()
+    assert header.split()[:4] == ["label", "share", "mean", "p"]
+    table = [[float(figure) for figure in row.split()] for row in rows]
+    assert [int(row[0]) for row in table] == [0, 1, 2, 3]
+    assert table[0][2] == pytest.approx(table[0][1], rel=0.15)  # a focal loss alone gives about 0.4 for a share of 0.3
+    assert all(0 <= figure <= 1 for row in table for figure in row[1:])
+    assert sum(row[6] for row in table) > sum(row[4] for row in table)  # F1 at the chosen thresholds against 0.5

@@ -12,16 +12,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def test_there_are_three_short_quick_starts():
-    assert len(BLOCKS) == 3
+def test_there_are_four_short_quick_starts():
+    assert len(BLOCKS) == 4
     assert [len(block.splitlines()) for block in BLOCKS if len(block.splitlines()) > 12] == []
 
 
 @pytest.mark.parametrize(
     "block",
     [
-        pytest.param(block, id=name, marks=[pytest.mark.slow] if name == "trainer" else [])
-        for name, block in zip(["loss", "sampler", "trainer"], BLOCKS, strict=True)
+        pytest.param(block, id=name, marks=[pytest.mark.slow] if name in ("detector", "trainer") else [])
+        for name, block in zip(["loss", "sampler", "detector", "trainer"], BLOCKS, strict=True)
     ],
 )
 def test_the_block_runs(block, tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from imbalance_torch._checks import check_choice, check_int
-from imbalance_torch.decision import threshold_for_balanced_accuracy, threshold_for_f_beta
+from imbalance_torch.decision import Calibration, threshold_for_balanced_accuracy, threshold_for_f_beta
 from imbalance_torch.evaluation._bootstrap import bootstrap_average_precision
 from imbalance_torch.metrics import binary_scores
 from imbalance_torch.training import RECIPES, Settings, StepProgress, TabularDataModule, TabularModel, fit
@@ -44,6 +44,13 @@ class Arm:
     model: TabularModel
     raw: Tensor
     corrected: Tensor
+
+    @property
+    def calibration(self) -> Calibration:
+        """The calibration map of the model, chosen on validation rows."""
+        chosen = self.model.classifier.calibration
+        assert chosen is not None
+        return chosen
 
     @property
     def threshold(self) -> float:
@@ -94,6 +101,7 @@ class Comparison:
                     "ap_interval": list(arm.ap_interval),
                     "ap_difference": list(arm.ap_difference),
                     "ap_by_seed": arm.ap_by_seed,
+                    "calibration": arm.calibration.to_dict(),
                 }
                 for arm in self.arms
             },
@@ -162,7 +170,9 @@ class _Fit:
 def _evaluate(
     model: TabularModel, x_val: Tensor, y_val: Tensor, x_test: Tensor, y_test: Tensor, seconds: float
 ) -> _Fit:
-    p_val = model.probabilities(model.logits(x_val))
+    logits = model.logits(x_val)
+    model.classifier.calibrate(logits.double(), y_val)
+    p_val = model.probabilities(logits)
     logits = model.logits(x_test)
     raw, corrected = model.raw_probabilities(logits), model.probabilities(logits)
     model.threshold = threshold_for_f_beta(p_val, y_val)

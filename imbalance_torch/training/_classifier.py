@@ -186,8 +186,12 @@ class ImbalancedClassifier(L.LightningModule):
         y, *weight = (each.repeat_interleave(max(self.num_members, 1), 0) for each in rest if each is not None)
         loss_of = own_form(self.loss) if weight else self.loss
         loss: Tensor = loss_of(logits, y.to(logits.dtype) if y.shape == logits.shape else y, *weight)
-        self.log("train/loss", loss.detach())
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Log the loss at the steps that loggers write and at the end of an epoch: a logged value is costly."""
+        if self.trainer.global_step % self.trainer.log_every_n_steps == 0 or self.trainer.is_last_batch:
+            self.log("train/loss", outputs["loss"])
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Add one batch to the validation metrics."""

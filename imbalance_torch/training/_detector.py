@@ -13,13 +13,14 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from imbalance_torch._checks import warn
 from imbalance_torch._random import RandomState, mix, seed_from
+from imbalance_torch.class_stats import class_counts
 from imbalance_torch.data import Schema, TableEncoder
 from imbalance_torch.resampling import BatchOversampler
 from imbalance_torch.resampling._over import OverSampler
@@ -82,8 +83,9 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         held out; it also decides about a calibration map (see :func:`imbalance_torch.decision.choose_calibration`).
         Where the rarest class has fewer than 10 rows nothing is held out, the threshold is 0.5, and a warning says so.
 
-        A row whose ``sample_weight`` is 0 takes no part. Weights go to the loss and to the class shares; the encoder
-        does not see them, and batches are shuffled, so that a weight of 2 is not the same run as a row twice.
+        A row whose ``sample_weight`` is 0 takes no part. Weights go to the loss, and a row that is held out counts as
+        often as its weight says, so that the probabilities are those of the weighted rows. The encoder does not see
+        weights, and batches are shuffled: a weight of 2 is not the same run as a row twice.
 
         NOTE[DIFF] scikit-learn's classifiers decide at 0.5; here that is ``threshold=0.5``.
 
@@ -134,14 +136,21 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns:
             The detector.
         """
+        for name, kind in {"network": Callable, "loss": nn.Module, "sampler": Callable | None}.items():
+            if not isinstance(given := getattr(self, name), str | kind):
+                raise TypeError(f"`{name}` must be a registry name or an object that fits, got {name}={given!r}.")
         frame, labels, weight = self._training_rows(X, y, sample_weight)
         self.classes_ = np.unique(labels)
         if len(self.classes_) < 2:
-            raise ValueError(f"The classifier needs rows of two classes or more, got one class: {self.classes_[0]!r}.")
+            raise ValueError(
+                f"The classifier needs rows of two classes or more, got one class: {self.classes_.tolist()[0]!r}."
+            )
         if self._fixed_threshold is None or len(self.classes_) == 2:
             parse_threshold(self.threshold, len(self.classes_))
         seed = seed_from(self.random_state)
         train, held_out = self._inner_split(labels, seed)
+        if weight is not None and len(held_out):
+            held_out = _as_often(held_out, weight)
         schema = _schema(frame.iloc[train], labels[train])
         y_encoded = torch.from_numpy(schema.encode_target(pd.DataFrame({schema.target: labels})))
         encoder = TableEncoder(
@@ -152,8 +161,7 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             blocks=DEFAULT_BLOCKS,
         ).fit(frame.iloc[train], y_encoded[train].numpy())
         x = encoder.encode(frame)
-        weights = np.ones(len(train)) if weight is None else weight[train]
-        counts = np.bincount(y_encoded[train], weights, minlength=schema.num_classes)
+        counts = class_counts(y_encoded[train], schema.num_classes)
         settings = Settings(
             Technique(_name(self.loss, "cross_entropy"), _name(self.sampler), _name(self.resampler)),
             network=_name(self.network, "tabm"),
@@ -171,7 +179,7 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             loss=_copy(self.loss),
             sampler=_copy(self.sampler),
             resampler=_copy(self.resampler),
-            sample_weight=None if weight is None else torch.from_numpy(weights).float(),
+            sample_weight=None if weight is None else torch.from_numpy(weight[train]).float(),
         )
         told: dict[str, Any] = {"threshold rule": self.threshold, "validation rows": 0}
         if len(held_out):
@@ -269,12 +277,13 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if hasattr(X, "to_pandas"):
             X = X.to_pandas()
         if isinstance(X, pd.DataFrame):
-            validate_data(self, X, reset=reset, skip_check_array=True)
             if not len(X) or not X.shape[1]:
-                validate_data(self, X, reset=reset)
-            return X.rename(columns=str).reset_index(drop=True)
-        X = validate_data(self, X, reset=reset, ensure_all_finite="allow-nan")
-        return pd.DataFrame(X, columns=_numbered(X.shape[1]))
+                check_array(X.to_numpy(), estimator=self)
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        else:
+            X = pd.DataFrame(validate_data(self, X, reset=reset, ensure_all_finite="allow-nan"))
+        names = getattr(self, "feature_names_in_", _numbered(X.shape[1]))
+        return X.set_axis(names, axis=1).reset_index(drop=True)
 
     def _probabilities(self, X: Any) -> Tensor:
         encoded = self.model_.encoder.encode(self._frame(X, reset=False))
@@ -301,8 +310,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rarest = np.unique(labels, return_counts=True)[1].min()
         if rarest < _MIN_ROWS:
             warn(
-                f"The rarest class has {rarest} rows, too few to hold some out: the decision threshold is 0.5, not "
-                "chosen. Pass threshold=0.5 to silence this."
+                f"The rarest class has {rarest} rows, too few to hold some out: nothing is chosen on validation rows. "
+                "Pass a number as `threshold`, and no early stopping, to silence this."
             )
             return everything, nothing
         train, held_out = train_test_split(
@@ -317,7 +326,7 @@ class _Rows:
 
     schema: Schema
     encoder: TableEncoder
-    class_counts: list[float]
+    class_counts: list[int]
     parts: dict[str, tuple[Tensor, Tensor]]
 
     def rows(self, part: str) -> tuple[Tensor, Tensor]:
@@ -332,6 +341,13 @@ def _schema(frame: pd.DataFrame, labels: np.ndarray) -> Schema:
     classes, counts = np.unique(labels, return_counts=True)
     rarer_first = len(classes) == 2 and isinstance(classes[0], str) and counts[0] < counts[1]
     return replace(schema, classes=classes[::-1].tolist() if rarer_first else classes.tolist())
+
+
+def _as_often(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return as many rows as given, each as often as its weight says (systematic resampling)."""
+    total = weight[rows].cumsum()
+    drawn: np.ndarray = rows[np.searchsorted(total, (np.arange(len(rows)) + 0.5) / len(rows) * total[-1])]
+    return drawn
 
 
 def _name(given: Any, otherwise: str | None = None) -> Any:
