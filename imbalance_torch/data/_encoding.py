@@ -14,13 +14,14 @@ from imbalance_torch._checks import check_choice, check_int
 from imbalance_torch.data._calendar import PARTS, calendar, varying_features
 from imbalance_torch.data._categories import category_codes, frequent_values
 from imbalance_torch.data._columns import numbers, truth, wall_seconds, zone
-from imbalance_torch.data._numeric import AFFINE, BLOCKS, fit_column
+from imbalance_torch.data._numeric import AFFINE, BLOCKS, LIMIT, fit_column
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
 _CHUNK = 16_384
+_MOVED = 1e-3  # in units of the leading block
 _LISTS = ("numeric", "categorical", "boolean", "datetime", "blocks")
 _STATE = (*_LISTS, "num_bins", "max_categories", "min_category_rows", "categories", "zones")
 
@@ -147,9 +148,8 @@ class TableEncoder(nn.Module):
     def num_numeric(self) -> int:
         """Leading columns that SMOTE may interpolate, because a point between two rows is again a possible row.
 
-        These are the blocks "standard" and "robust"; without them the first one, unless that is "bins". All further
-        columns of a synthetic row are those of its base row, so that only with a single block, or these two, all
-        of its numbers lie at one and the same point.
+        These are the blocks "standard" and "robust"; without them the first one, unless that is "bins". The other
+        blocks of a synthetic row follow by :meth:`rebuild`, all further columns are those of its base row.
         """
         leading = [block for block in self.blocks if block in AFFINE] or [b for b in self.blocks[:1] if b != "bins"]
         return len(leading) * len(self.numeric)
@@ -245,11 +245,16 @@ class TableEncoder(nn.Module):
         ]
         return torch.cat([part.to(torch.float32) for part in parts], dim=1)
 
-    def rebuild(self, encoded: Tensor) -> Tensor:
-        """Compute the other numeric blocks of encoded rows anew from the leading one, such as after an interpolation.
+    def rebuild(self, encoded: Tensor, base: Tensor) -> Tensor:
+        """Compute the other numeric blocks of rows anew where the leading block was interpolated.
+
+        A value that has left that of its base row takes new ones in every block; one that has not (within a thousandth
+        of the leading block's unit, which float32 does not resolve well), or that lies at the limit of ±10, where the
+        leading block no longer tells its size, keeps those of its base row.
 
         Args:
-            encoded: (N, D), as ``forward`` gives them; the leading block may have changed.
+            encoded: (N, D), as ``forward`` gives them, the leading block changed.
+            base: (N, D), the rows they were before, or the row of each that its other columns come from.
 
         Returns:
             (N, D), of the same dtype and device; ``encoded`` itself where no block can be computed from the leading
@@ -259,18 +264,19 @@ class TableEncoder(nn.Module):
         if not affine or len(affine) == len(self.blocks) or not self.numeric:
             return encoded
         center, scale = (self.get_buffer(f"{affine[0]}_{name}").to(encoded.device) for name in ("mean", "scale"))
-        x = encoded[:, : len(self.numeric)].double() * scale + center
-        parts = [
-            BLOCKS[block].apply(
-                x, *(self.get_buffer(f"{block}_{name}").to(encoded.device) for name in BLOCKS[block].statistics)
-            )
-            for block in self.blocks
-            if block not in AFFINE
-        ]
-        kept = len(affine) * len(self.numeric)
-        return torch.cat(
-            [encoded[:, :kept], *(part.to(encoded.dtype) for part in parts), encoded[:, self.num_blocks :]], dim=1
-        )
+        lead, before = (rows[:, : len(self.numeric)].double() for rows in (encoded, base))
+        moved = ((lead - before).abs() > _MOVED * before.abs().clamp(min=1)) & (lead.abs() < LIMIT)
+        x, start = lead * scale + center, len(affine) * len(self.numeric)
+        parts = [encoded[:, :start]]
+        for block in self.blocks:
+            if block in AFFINE:
+                continue
+            statistics = [self.get_buffer(f"{block}_{name}").to(encoded.device) for name in BLOCKS[block].statistics]
+            fresh = BLOCKS[block].apply(x, *statistics).to(encoded.dtype)
+            own = moved.index_select(1, statistics[0]) if block == "bins" else moved
+            parts.append(torch.where(own, fresh, base[:, start : start + fresh.shape[1]]))
+            start += fresh.shape[1]
+        return torch.cat([*parts, encoded[:, start:]], dim=1)
 
     def encode(self, frame: pd.DataFrame) -> Tensor:
         """Encode a table, (N, D) float32; columns may come in any order, extra ones are ignored.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from imbalance_torch._checks import require
 
-_LIMIT = 10.0
+LIMIT = 10.0
 _TAIL = 1e-7  # as in scikit-learn's QuantileTransformer: ranks stay this far from 0 and 1
 _QUANTILES = 1000
 Statistics: TypeAlias = "dict[str, np.ndarray]"
@@ -49,7 +49,7 @@ def _fit_standard(column: Column) -> Statistics:
 
 
 def _standard(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    return ((x - mean) / scale).clamp(-_LIMIT, _LIMIT)
+    return ((x - mean) / scale).clamp(-LIMIT, LIMIT)
 
 
 def _fit_robust(column: Column) -> Statistics:

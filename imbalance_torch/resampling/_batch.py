@@ -28,8 +28,9 @@ class BatchOversampler:
         target_ratio: Rows of each minority class per majority row of the batch, in (0, 1].
         columns: Indices of the columns that count in distances and are interpolated; the others are copied from the
             base row (codes of categories, say). None means all columns.
-        finish: What new rows, (n, d), go through before they join the batch: a function that makes columns which are
-            computed from the interpolated ones agree with them again. None leaves them.
+        finish: ``finish(new, base)`` -> new rows, (n, d) each: what they go through before they join the batch, such as
+            to make columns that are computed from the interpolated ones agree with them again; ``base`` are the rows
+            they were made from. None leaves them.
 
     Raises:
         TypeError: If an argument is of the wrong kind.
@@ -56,7 +57,7 @@ class BatchOversampler:
         *,
         target_ratio: float = 0.25,
         columns: Sequence[int] | None = None,
-        finish: Callable[[Tensor], Tensor] | None = None,
+        finish: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         if not isinstance(resampler, OverSampler):
             raise TypeError(f"`resampler` must be an over-sampler such as SMOTE, got {type(resampler).__name__}.")
@@ -133,12 +134,13 @@ class BatchOversampler:
             self.to(X.device)
         plan = self.resampler.draw(counts, check_generator("generator", generator))
         new = self.resampler.generate(plan)
+        base = (graph.rows if self._parents is None else self._parents)[plan.base]
         if self._parents is not None:
-            rows = self._parents[plan.base]
+            rows = base.clone()
             rows[:, self.columns] = new
             new = rows
         if self.finish is not None:
-            new = self.finish(new)
+            new = self.finish(new, base)
         return torch.cat((X, new.to(X.dtype))), torch.cat((y, containers.labels_as(y, counts, y.device)))
 
     def wrap(self, loader: Any) -> _ToppedUpLoader:

@@ -11,6 +11,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
 from imbalance_torch.data import TableEncoder, iterate_table, read_table, write_table
+from imbalance_torch.resampling import SMOTE, BatchOversampler
 
 
 @pytest.fixture
@@ -396,3 +397,54 @@ def test_whole_numbers_are_one_category_whatever_they_are_written_as(fitted, see
     encoder = TableEncoder([], ["k"]).fit(pd.DataFrame({"k": fitted}))
     assert encoder.encode(pd.DataFrame({"k": seen})).flatten().tolist() == [2, 1]
     assert encoder.encode(pd.DataFrame({"k": ["007", "1.5"]})).flatten().tolist() == [0, 0]
+
+
+ODD = {
+    "pareto": lambda rng: rng.pareto(0.5, 2000),
+    "lognormal": lambda rng: rng.lognormal(0, 4, 2000),
+    "zeros": lambda rng: np.where(rng.random(2000) < 0.6, 0.0, rng.exponential(1, 2000)),
+    "integers": lambda rng: rng.integers(0, 5, 2000).astype(float),
+    "huge": lambda rng: np.where(rng.random(2000) < 0.002, 1e300, rng.normal(size=2000)),
+    "constant": lambda rng: np.full(2000, 3.0),
+    "signed": lambda rng: rng.standard_cauchy(2000),
+}
+
+
+@pytest.mark.parametrize("column", ODD)
+@pytest.mark.parametrize("lead", ["standard", "robust"])
+def test_blocks_of_rows_that_did_not_move_stay(column, lead):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": ODD[column](rng), "z": rng.normal(size=2000)})
+    encoder = TableEncoder(["x", "z"], [], blocks=(lead, "log", "quantile", "bins")).fit(table, rng.random(2000) < 0.1)
+    encoded = encoder.encode(table)
+    assert torch.equal(encoder.rebuild(encoded, encoded), encoded)
+
+
+@pytest.mark.parametrize("column", ["pareto", "lognormal", "zeros", "signed", "huge"])
+@pytest.mark.parametrize("lead", ["standard", "robust"])
+def test_rebuilt_blocks_lie_between_those_of_the_two_rows(column, lead):
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"x": ODD[column](rng)})
+    encoder = TableEncoder(["x"], [], blocks=(lead, "log", "bins")).fit(table, rng.random(2000) < 0.1)
+    base = encoder.encode(table)
+    other, gap = base[rng.permutation(2000)], torch.from_numpy(rng.random((2000, 1))).float()
+    mixed = base.clone()
+    mixed[:, :1] += gap * (other[:, :1] - base[:, :1])
+    rebuilt = encoder.rebuild(mixed, base)
+    low, high = torch.minimum(base, other), torch.maximum(base, other)
+    assert ((rebuilt >= low - 2e-3) & (rebuilt <= high + 2e-3)).all()
+
+
+def test_new_rows_of_a_class_in_the_tail_stay_in_its_range():
+    rng = np.random.default_rng(2)
+    values = np.concatenate([np.exp(rng.normal(size=20_000)), rng.normal(1000, 100, 60)])
+    labels = np.arange(len(values)) >= 20_000
+    encoder = TableEncoder(["x"], [], blocks=("standard", "log", "bins")).fit(pd.DataFrame({"x": values}), labels)
+    x = encoder.encode(pd.DataFrame({"x": values}))
+    batch = BatchOversampler(SMOTE(random_state=0), columns=[0], finish=encoder.rebuild)
+    with pytest.warns(UserWarning, match="equal their 5 nearest neighbours"):  # all of them at the limit of 10
+        batch.fit(x, labels.astype(int))
+    new = batch(x[-500:], torch.from_numpy(labels[-500:]).long())[0][500:]
+    real = x[20_000:]
+    assert len(new) > 20
+    assert ((new >= real.min(0).values) & (new <= real.max(0).values)).all()
