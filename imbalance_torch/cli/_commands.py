@@ -92,7 +92,7 @@ def train(namespace: argparse.Namespace) -> None:
 def resume(namespace: argparse.Namespace) -> None:
     from imbalance_torch.training import resume
 
-    _print_figures(resume(namespace.run), namespace.json)
+    _print_figures(resume(namespace.run, threshold=namespace.threshold), namespace.json)
     _next(f"model {namespace.run}/model", namespace.json)
 
 

@@ -88,6 +88,7 @@ def build_parser() -> _Parser:
 
     resume = add("resume", commands.resume, "go on with an interrupted run, exactly")
     resume.add_argument("run", help="directory that `train -o` named")
+    resume.add_argument("--threshold", default=None, help="another rule than the run began with")
 
     evaluate = add("evaluate", commands.evaluate, "print the figures of a model on a labelled file")
     evaluate.add_argument("model", help="model directory")

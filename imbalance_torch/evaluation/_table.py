@@ -31,8 +31,8 @@ _NOTES = [
     "Means over the seeds, on test rows. AP interval: stratified bootstrap of the test rows.",
     "Balanced accuracy: uncorrected probabilities at 0.5, then corrected ones at the threshold that is best for it on "
     "validation rows. Calibration error: 15 bins of equal mass.",
-    "Calibration map: fitted on validation rows, where it lowers the log-loss by a margin; none is the correction of the "
-    "class shares alone.",
+    "Calibration map: fitted on validation rows, where it lowers the log-loss by a margin; none is the correction of "
+    "the class shares alone.",
     "baseline: cross-entropy, the output bias started at the log prior.",
 ]
 _SMOTE_NOTE = (

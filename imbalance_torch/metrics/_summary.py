@@ -49,16 +49,18 @@ def binary_scores(probabilities: Tensor, target: Tensor, *, threshold: float = 0
     }
 
 
-def multiclass_scores(probabilities: Tensor, target: Tensor) -> dict[str, float]:
+def multiclass_scores(probabilities: Tensor, target: Tensor, *, predictions: Tensor | None = None) -> dict[str, float]:
     """Return the figures of one set of multi-class probabilities.
 
     Args:
         probabilities: (N, C) floating point in [0, 1].
         target: class indices, (N,); at least two classes occur.
+        predictions: the decisions, class indices, (N,); None decides for the likeliest class.
 
     Returns:
-        ``ap`` and ``auroc`` (one class against the rest) and ``balanced_accuracy`` (the mean recall), each the plain
-        mean over the classes that occur in ``target``, and ``brier``: ``mean_i sum_c (p_ic - [y_i = c])^2``.
+        ``ap`` and ``auroc`` (one class against the rest), ``balanced_accuracy`` (the mean recall) and ``f1`` of the
+        decisions, each the plain mean over the classes that occur in ``target``, and ``brier``:
+        ``mean_i sum_c (p_ic - [y_i = c])^2``.
 
     Raises:
         ValueError: no rows, another shape, probabilities outside [0, 1], labels outside 0..C-1, or only one class.
@@ -67,7 +69,7 @@ def multiclass_scores(probabilities: Tensor, target: Tensor) -> dict[str, float]
         >>> p = torch.tensor([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.5, 0.1, 0.4]])
         >>> scores = multiclass_scores(p, torch.tensor([0, 1, 2]))
         >>> {name: round(value, 4) for name, value in scores.items()}
-        {'ap': 1.0, 'auroc': 1.0, 'balanced_accuracy': 0.6667, 'brier': 0.38}
+        {'ap': 1.0, 'auroc': 1.0, 'balanced_accuracy': 0.6667, 'f1': 0.5556, 'brier': 0.38}
     """
     p, y = check_floating("probabilities", probabilities).double(), check_tensor("target", target).long()
     if p.ndim != 2 or y.shape != p.shape[:1]:
@@ -80,11 +82,17 @@ def multiclass_scores(probabilities: Tensor, target: Tensor) -> dict[str, float]
     if len(present) < 2 or present[0] < 0 or present[-1] >= p.shape[1]:
         raise ValueError(f"`target` must have two or more of the classes 0..{p.shape[1] - 1}, got {present.tolist()}.")
     rest = [(p[:, label], (y == label).long()) for label in present.tolist()]
-    right = (p.argmax(1) == y).double()
+    decided = p.argmax(1) if predictions is None else predictions
+    recalls, f1 = [], []
+    for label in present:
+        hits = ((decided == label) & (y == label)).double().sum()
+        recalls.append(hits / (y == label).sum())
+        f1.append(2 * hits / ((y == label).sum() + (decided == label).sum()))
     return {
         "ap": _mean([average_precision(score, hit) for score, hit in rest]),
         "auroc": _mean([auroc(score, hit) for score, hit in rest]),
-        "balanced_accuracy": _mean([right[y == label].mean() for label in present]),
+        "balanced_accuracy": _mean(recalls),
+        "f1": _mean(f1),
         "brier": float((p - torch.nn.functional.one_hot(y, p.shape[1])).square().sum(1).mean()),
     }
 

@@ -190,7 +190,8 @@ class ImbalancedClassifier(L.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Log the loss at the steps that loggers write and at the end of an epoch: a logged value is costly."""
-        if self.trainer.global_step % self.trainer.log_every_n_steps == 0 or self.trainer.is_last_batch:
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self.trainer.global_step % every == 0 or self.trainer.is_last_batch:
             self.log("train/loss", outputs["loss"])
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -227,6 +228,7 @@ class ImbalancedClassifier(L.LightningModule):
             if self.resampler.columns is None and hasattr(data, "encoder"):
                 on_encoded_rows(self.resampler, data.encoder)
             self.resampler.fit(*training_tensors(loader))
+        self.__dict__["calibration"] = None  # it belongs to the weights that it was fitted on
         untrained = bool(self.prior.isnan().any())
         counts = self._counts(loader)
         if counts is None and untrained:

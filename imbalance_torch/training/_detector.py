@@ -28,7 +28,7 @@ from imbalance_torch.training._datamodule import DEFAULT_BLOCKS
 from imbalance_torch.training._fitting import Settings, fit
 from imbalance_torch.training._model import TabularModel
 from imbalance_torch.training._registry import Technique
-from imbalance_torch.training._threshold_rules import Rule, fit_decision, parse_threshold
+from imbalance_torch.training._threshold_rules import Rule, as_number, fit_decision, parse_threshold, told_rule
 
 _HELD_OUT = 0.2
 _MIN_ROWS = 10  # of the rarest class, for an inner validation split
@@ -150,8 +150,11 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed = seed_from(self.random_state)
         train, held_out = self._inner_split(labels, seed)
         if weight is not None and len(held_out):
-            held_out = _as_often(held_out, weight)
+            held_out = _as_often(held_out, labels, weight)
         schema = _schema(frame.iloc[train], labels[train])
+        if schema.ignored:
+            name, reason = next(iter(schema.ignored.items()))
+            warn(f"{len(schema.ignored)} column(s) left out, such as {name!r}: {reason}.")
         y_encoded = torch.from_numpy(schema.encode_target(pd.DataFrame({schema.target: labels})))
         encoder = TableEncoder(
             schema.numeric,
@@ -181,9 +184,10 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             resampler=_copy(self.resampler),
             sample_weight=None if weight is None else torch.from_numpy(weight[train]).float(),
         )
-        told: dict[str, Any] = {"threshold rule": self.threshold, "validation rows": 0}
+        told: dict[str, Any] = {"threshold rule": told_rule(self.threshold), "validation rows": 0}
         if len(held_out):
-            told = fit_decision(self.model_, x[held_out], y_encoded[held_out], self.threshold)
+            rule = self.threshold if self._fixed_threshold is None or schema.num_classes == 2 else "auto"
+            told = fit_decision(self.model_, x[held_out], y_encoded[held_out], rule)
         elif schema.num_classes == 2 and self._fixed_threshold is not None:
             self.model_.threshold = self._fixed_threshold
         self.model_.card = {"columns": list(frame.columns), "settings": settings.to_dict(), **told}
@@ -233,18 +237,28 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def load(cls, directory: str | Path) -> Detector:
         """Load a model directory that `save` or ``imbalance-torch train`` wrote.
 
+        From a DataFrame the loaded detector takes its columns by name, in any order and among others.
+
         Raises:
             FileNotFoundError: a file is missing.
             ValueError: a file differs from the manifest.
         """
         model = TabularModel.load(directory)
-        technique = model.technique
+        settings, rule = model.card.get("settings", {}), model.card.get("threshold rule", "auto")
+        try:
+            parse_threshold(rule, model.schema.num_classes, days=1)
+        except ValueError:  # a function, or a number where it decides nothing
+            rule = "auto"
         detector = cls(
             model.network["name"],
-            technique.loss,
-            sampler=technique.sampler,
-            resampler=technique.resampler,
-            threshold="auto" if model.threshold is None or isinstance(model.threshold, list) else model.threshold,
+            model.technique.loss,
+            sampler=model.technique.sampler,
+            resampler=model.technique.resampler,
+            threshold=rule,
+            max_steps=settings.get("max_steps"),
+            batch_size=settings.get("batch_size", 1024),
+            random_state=settings.get("seed", 0),
+            early_stopping=settings.get("early_stopping", False),
         )
         detector.model_ = model
         detector.classes_ = np.unique(np.array(model.schema.classes))
@@ -252,6 +266,7 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         detector.n_features_in_ = len(names)
         if names != _numbered(len(names)):
             detector.feature_names_in_ = np.array(names, dtype=object)
+        detector._selects_columns = True
         return detector
 
     def __sklearn_tags__(self) -> Any:
@@ -268,15 +283,19 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def _fixed_threshold(self) -> float | None:
-        number = self.threshold
-        return float(number) if isinstance(number, int | float) and not isinstance(number, bool) else None
+        return as_number(self.threshold)
 
     def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         if isinstance(X, Tensor):
-            X = X.detach().cpu().numpy()
+            X = (X.float() if X.dtype == torch.bfloat16 else X).detach().cpu().numpy()
         if hasattr(X, "to_pandas"):
             X = X.to_pandas()
         if isinstance(X, pd.DataFrame):
+            if twice := X.columns[X.columns.duplicated()].tolist():
+                raise ValueError(f"The table has two columns named {twice[0]!r}. Rename one of them.")
+            names = list(getattr(self, "feature_names_in_", []))
+            if not reset and getattr(self, "_selects_columns", False) and {*names} <= {*X.columns}:
+                X = X[names]
             if not len(X) or not X.shape[1]:
                 check_array(X.to_numpy(), estimator=self)
             validate_data(self, X, reset=reset, skip_check_array=True)
@@ -294,6 +313,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("Detector requires y to be passed, but the target y is None.")
         frame = self._frame(X, reset=True)
         labels = column_or_1d(y.detach().cpu().numpy() if isinstance(y, Tensor) else y, warn=True)
+        if labels.dtype == object and pd.isna(labels).any():
+            raise ValueError(f"Input y contains NaN: {int(pd.isna(labels).sum())} labels are missing.")
         assert_all_finite(labels, input_name="y")
         check_consistent_length(frame, labels)
         check_classification_targets(labels)
@@ -343,11 +364,15 @@ def _schema(frame: pd.DataFrame, labels: np.ndarray) -> Schema:
     return replace(schema, classes=classes[::-1].tolist() if rarer_first else classes.tolist())
 
 
-def _as_often(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return as many rows as given, each as often as its weight says (systematic resampling)."""
-    total = weight[rows].cumsum()
-    drawn: np.ndarray = rows[np.searchsorted(total, (np.arange(len(rows)) + 0.5) / len(rows) * total[-1])]
-    return drawn
+def _as_often(rows: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return about as many rows as given, each as often as its weight says, of every class at least one."""
+    drawn = []
+    for label in np.unique(labels[rows]):
+        own = rows[labels[rows] == label]
+        total = weight[own].cumsum()
+        count = max(round(len(rows) * total[-1] / weight[rows].sum()), 1)
+        drawn.append(own[np.searchsorted(total, (np.arange(count) + 0.5) / count * total[-1])])
+    return np.sort(np.concatenate(drawn))
 
 
 def _name(given: Any, otherwise: str | None = None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,8 +53,8 @@ class Settings:
         seed: of the initial weights, the batches, dropout and the synthetic rows.
         device: "auto", "cpu" or "cuda".
         checkpoint_every: steps between two checkpoints.
-        early_stopping: look at the validation AP 20 times within ``max_steps``, stop after 5 looks without a better
-            one, and keep the best weights. Off by default: under drift the validation rows pick too many steps.
+        early_stopping: look at the validation AP up to 20 times, stop after 5 looks without a better one, and keep the
+            best weights. Off by default: under drift the validation rows pick too many steps.
     """
 
     technique: Technique = field(default_factory=Technique)
@@ -254,7 +255,7 @@ def _run_steps(
             logger=default_loggers(directory) if directory is not None else False,
             callbacks=callbacks,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-            val_check_interval=max(settings.max_steps // _LOOKS, 1),
+            val_check_interval=math.ceil(settings.max_steps / _LOOKS),
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
             enable_progress_bar=False,

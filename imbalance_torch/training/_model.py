@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = 3
 _FILES = ("model.json", "model.safetensors")
+_CARD = "MODEL_CARD.md"
 
 
 @dataclass
@@ -124,7 +125,7 @@ class TabularModel:
         Raises:
             FileExistsError: the path holds something else than a model.
         """
-        target = Path(directory)
+        target = Path(directory).resolve()
         check_replaceable(target)
         part = target.with_name(f".{target.name}.part")
         shutil.rmtree(part, ignore_errors=True)
@@ -134,10 +135,13 @@ class TabularModel:
         tensors |= {f"loss.{name}": value for name, value in self.classifier.loss.named_buffers()}
         tensors |= {"prior": self.classifier.prior, "train_prior": self.classifier.train_prior}
         contents = {
-            "model.safetensors": save_tensors({name: value.cpu().contiguous().clone() for name, value in tensors.items()}),
+            "model.safetensors": save_tensors(
+                {name: value.cpu().contiguous().clone() for name, value in tensors.items()}
+            ),
             "model.json": _json(self._record()),
         }
-        contents |= {"manifest.json": _manifest(contents), "MODEL_CARD.md": self._card().encode()}
+        contents["MODEL_CARD.md"] = self._card().encode()
+        contents["manifest.json"] = _manifest(contents)
         for name, content in contents.items():
             (part / name).write_bytes(content)
         old = target.with_name(f".{target.name}.old")
@@ -168,10 +172,10 @@ class TabularModel:
         state = {k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")}
         state["_extra_state"] = record["encoder"]
         encoder.load_state_dict(_state_of_format_1(state) if record["format"] == 1 else state)
-        name, arguments = record["network"]["name"], record["network"]["arguments"]
+        built = record["network"]
         if record["format"] < 3:  # what an MLP was then
-            arguments = {"hidden": (128, 64), **arguments}
-        network = NETWORKS[check_choice("network", name, NETWORKS)](**arguments)
+            built["arguments"] = {"hidden": (128, 64), **built["arguments"]}
+        network = NETWORKS[check_choice("network", built["name"], NETWORKS)](**built["arguments"])
         network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
         counts = record["class_counts"]
         technique = Technique(**record["technique"]) if record["format"] > 2 else Technique(record["loss"])
@@ -185,7 +189,7 @@ class TabularModel:
             Schema(**record["schema"]),
             encoder,
             classifier,
-            {"name": name, "arguments": arguments},
+            built,
             technique,
             record["threshold"],
             record["card"],
@@ -260,19 +264,20 @@ def _state_of_format_1(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json(record: object) -> bytes:
-    return (json.dumps(record, indent=1) + "\n").encode()
+    return (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
 
 
 def _manifest(contents: Mapping[str, bytes]) -> bytes:
-    return _json({name: hashlib.sha256(contents[name]).hexdigest() for name in _FILES})
+    return _json({name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())})
 
 
 def _verified(folder: Path) -> dict[str, bytes]:
     missing = [name for name in (*_FILES, "manifest.json") if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} is not a model directory: {', '.join(missing)} is missing.")
-    contents = {name: (folder / name).read_bytes() for name in _FILES}
-    expected = _manifest(contents)
-    if (folder / "manifest.json").read_bytes() != expected:
+    manifest = (folder / "manifest.json").read_bytes()
+    names = [*_FILES, _CARD] if _CARD.encode() in manifest else _FILES  # the card has a hash since format 3
+    contents = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    if manifest != _manifest(contents):
         raise ValueError(f"{folder} is damaged: its files do not match manifest.json. Copy the model directory again.")
     return contents

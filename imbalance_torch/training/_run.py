@@ -103,15 +103,17 @@ def train(
     try:
         return _finish(fit(data, settings, directory=directory), data, settings, threshold, directory)
     except (TypeError, ValueError):
-        shutil.rmtree(directory)
+        if not (directory / "checkpoints").exists():
+            shutil.rmtree(directory)
         raise
 
 
-def resume(output: str | Path) -> dict[str, float]:
+def resume(output: str | Path, *, threshold: str | None = None) -> dict[str, float]:
     """Go on with an interrupted run from its last checkpoint; the result is that of an uninterrupted run.
 
     Args:
         output: the directory that :func:`train` was given.
+        threshold: another rule than the run began with, such as where no threshold keeps that one.
 
     Returns:
         The figures on the test rows; those of a finished run at once.
@@ -123,7 +125,7 @@ def resume(output: str | Path) -> dict[str, float]:
     directory = Path(output)
     if not (directory / "run.json").is_file():
         raise FileNotFoundError(f"{directory} holds no run: run.json is missing. Start one with `train`.")
-    if (directory / "metrics.json").is_file():
+    if threshold is None and (directory / "metrics.json").is_file():
         finished: dict[str, float] = json.loads((directory / "metrics.json").read_text())
         return finished
     try:
@@ -135,7 +137,7 @@ def resume(output: str | Path) -> dict[str, float]:
         raise ValueError(f"{options.source} has changed since the run began. Restore the file, or train anew.")
     data = _prepared(replace(options, audit=False))  # told when the run began
     model = fit(data, settings, directory=directory, resume=True)
-    return _finish(model, data, settings, record["threshold"], directory)
+    return _finish(model, data, settings, threshold or record["threshold"], directory)
 
 
 def evaluate(model: str | Path, file: str | Path) -> dict[str, float]:
@@ -167,7 +169,8 @@ def score(model: str | Path, file: str | Path, output: str | Path, *, keep: Sequ
         The number of rows.
     """
     detector = TabularModel.load(model)
-    if clash := sorted({*keep} & {"score", "probability", "decision"}):
+    own = {"score", "probability", "decision", *(f"probability_{label}" for label in detector.schema.classes)}
+    if clash := sorted({*keep} & own):
         raise ValueError(f"`keep` names {clash[0]!r}, which is a column of the output.")
     chunks = _typed_chunks(detector, file, dict.fromkeys(keep))
     with waiting("scoring"):
@@ -213,24 +216,30 @@ def _finish(
 ) -> dict[str, float]:
     decision = fit_decision(model, *data.rows("val"), threshold, _days(data))
     figures = _figures(model, *data.rows("test"))
-    model.card = {"test": figures, "settings": settings.to_dict(), **decision}
+    model.card = {
+        "columns": [name for name in data.frame.columns if name in data.schema.features],
+        "data": {part: len(rows) for part, rows in data.split._asdict().items()},
+        "test": figures,
+        "settings": settings.to_dict(),
+        **decision,
+    }
     model.save(directory / "model")
     write_json(directory / "metrics.json", figures)
     return figures
 
 
-def _days(data: TabularDataModule) -> np.ndarray | None:
-    """Return the day of each validation row, where the table has a time column of dates."""
+def _days(data: TabularDataModule) -> int | None:
+    """Return how many days have validation rows, where the table has a time column of dates."""
     if data.schema.time is None or data.frame[data.schema.time].dtype.kind != "M":
         return None
     time: pd.Series = data.frame[data.schema.time].iloc[data.split.val]
-    return np.asarray(time.dt.floor("D"))
+    return int(time.dt.floor("D").nunique())
 
 
 def _figures(model: TabularModel, x: Tensor, y: Tensor) -> dict[str, float]:
     probabilities = model.probabilities(model.logits(x))
     if not isinstance(model.threshold, float):
-        return multiclass_scores(probabilities, y)
+        return multiclass_scores(probabilities, y, predictions=model.decide(probabilities))
     return {**binary_scores(probabilities, y, threshold=model.threshold), "threshold": model.threshold}
 
 

@@ -9,6 +9,7 @@ from sklearn.metrics import (
     average_precision_score,
     balanced_accuracy_score,
     brier_score_loss,
+    f1_score,
     roc_auc_score,
 )
 
@@ -87,6 +88,7 @@ def test_multiclass_scores_equal_scikit_learn_over_the_classes_present(labels, d
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "y_pred contains classes not in y_true")  # scikit-learn 1.9
         expected["balanced_accuracy"] = balanced_accuracy_score(y, p.argmax(1))
+        expected["f1"] = f1_score(y, p.argmax(1), labels=labels, average="macro")
     assert scores == pytest.approx(expected, abs=1e-6)
     if len(labels) == 4:
         assert scores["ap"] == pytest.approx(average_precision_score(hits, p, average="macro"), abs=1e-6)
@@ -112,3 +114,10 @@ def test_bad_multiclass_input(shape, target, message):
 def test_multiclass_needs_probabilities():
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
         multiclass_scores(torch.tensor([[0.5, float("nan")], [0.5, 0.5]]), torch.tensor([0, 1]))
+
+
+def test_multiclass_figures_are_those_of_the_decisions():
+    p, y = torch.tensor([[0.6, 0.4], [0.7, 0.3], [0.55, 0.45]]), torch.tensor([0, 0, 1])
+    assert multiclass_scores(p, y)["balanced_accuracy"] == 0.5
+    decided = multiclass_scores(p, y, predictions=torch.tensor([0, 0, 1]))
+    assert (decided["balanced_accuracy"], decided["f1"]) == (1.0, 1.0)

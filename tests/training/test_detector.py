@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import imbalance_torch
 from imbalance_torch.cli import main
+from imbalance_torch.decision import thresholds_for_macro_f_beta
 from imbalance_torch.losses import ClassWeightedCrossEntropyLoss, SigmoidFocalLoss
 from imbalance_torch.models import MLP
 from imbalance_torch.resampling import SMOTE, BatchOversampler
@@ -269,6 +270,8 @@ BAD = {
         "'a' has an infinite value",
     ),
     "nan label": (lambda: (X, np.where(Y == 1, np.nan, 0.0)), "Input y contains NaN"),
+    "no text label": (lambda: (X, pd.array([None, "a"] * 250, dtype="string")), "NaN"),
+    "two columns of one name": (lambda: (pd.DataFrame(X, columns=["a", "b", "a"]), Y), "two columns named 'a'"),
     "no label": (lambda: (X, pd.Series([None, "a"] * 250)), "NaN"),
     "continuous": (lambda: (X, X[:, 0]), "continuous"),
     "one class": (lambda: (X, np.zeros(500, int)), "got one class: 0"),
@@ -320,3 +323,66 @@ def test_arguments_that_do_not_go_together():
 
 def test_it_is_a_name_of_the_package():
     assert imbalance_torch.Detector is Detector
+
+
+@pytest.mark.parametrize("kind", [lambda t: t, np.float32, np.float64, lambda t: torch.tensor(t), lambda t: int(t > 0)])
+def test_whatever_number_a_function_returns_decides(kind):
+    detector = quick(lambda p, y: kind(float(np.quantile(p, 0.95)))).fit(X, Y)
+    assert type(detector.decision_threshold_) is float
+    expected = detector.predict_proba(X)[:, 1] >= detector.decision_threshold_
+    np.testing.assert_array_equal(detector.predict(X), expected.astype(int))
+
+
+@pytest.mark.parametrize("threshold", [0.9, "0.9", np.float32(0.9), np.float64(0.9)])
+def test_a_number_is_a_number_in_any_form(threshold):
+    detector = quick(threshold).fit(X, Y)
+    assert detector.decision_threshold_ == pytest.approx(0.9)
+    assert detector.model_.card["validation rows"] == 0
+
+
+def test_three_classes_with_early_stopping_and_a_number_for_two():
+    y = np.digitize(X[:, 0], [0.5, 1.5])
+    detector = quick(0.5, early_stopping=True).fit(X, y)
+    np.testing.assert_array_equal(detector.predict(X), detector.predict_proba(X).argmax(1))
+
+
+def test_a_function_for_three_classes_returns_one_number_for_each(tmp_path):
+    y = np.digitize(X[:, 0], [0.5, 1.5])
+    detector = quick(thresholds_for_macro_f_beta).fit(X, y)
+    again = Detector.load(detector.save(tmp_path / "model"))
+    np.testing.assert_array_equal(again.predict(X), detector.predict(X))
+    assert len(again.decision_threshold_) == 3
+    with pytest.raises(ValueError, match="must return 3 numbers, one for each class"):
+        quick(lambda p, y: 0.5).fit(X, y)
+
+
+def test_a_class_of_tiny_weight_is_still_held_out():
+    detector = quick("f1").fit(X, Y, np.where(Y == 1, 0.01, 1.0))
+    assert 0 <= detector.decision_threshold_ <= 1.1
+    assert detector.predict_proba(X)[:, 1].mean() < 0.1 * Y.mean()
+
+
+def test_a_loaded_detector_remembers_how_it_was_made(tmp_path):
+    made = quick("recall:0.8", random_state=7).fit(X, Y)
+    loaded = Detector.load(made.save(tmp_path / "model"))
+    for name in ("threshold", "max_steps", "batch_size", "random_state", "early_stopping", "network", "loss"):
+        assert getattr(loaded, name) == getattr(made, name)
+    assert Detector.load(quick(lambda p, y: 0.4).fit(X, Y).save(tmp_path / "own")).decision_threshold_ == 0.4
+
+
+def test_a_directory_of_the_command_line_takes_the_table_it_came_from(tmp_path):
+    frame = pd.DataFrame({"row_id": [f"r{i}" for i in range(500)], "city": list("ab") * 250, "amount": X[:, 0], "y": Y})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    words = ["train", str(tmp_path / "t.csv"), "--target", "y", "--network", "mlp", "--max-steps", "20"]
+    assert main([*words, "-o", str(tmp_path / "run"), "--json", "--no-audit"]) == 0
+    detector = Detector.load(tmp_path / "run/model")
+    p = detector.predict_proba(frame)
+    np.testing.assert_array_equal(p, detector.predict_proba(frame[["amount", "city"]]))
+    with pytest.raises(ValueError, match="Feature names"):
+        detector.predict_proba(frame[["amount"]])
+
+
+def test_columns_that_are_left_out_are_named():
+    frame = pd.DataFrame({"a": X[:, 0], "id": [f"r{i}" for i in range(500)]})
+    with pytest.warns(UserWarning, match=r"1 column\(s\) left out, such as 'id': looks like an identifier"):
+        quick().fit(frame, Y)

@@ -7,8 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from imbalance_torch.training import DataOptions, Settings, TabularModel, Technique, evaluate, score, train
+from imbalance_torch.training import (
+    DataOptions,
+    Settings,
+    TabularModel,
+    Technique,
+    evaluate,
+    resume,
+    score,
+    train,
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +93,7 @@ def _copy(source: Path, target: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.json", "manifest.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "model.json", "manifest.json", "MODEL_CARD.md"])
 def test_one_changed_byte_is_refused(run, name, tmp_path):
     generator = np.random.default_rng(0)
     model = _copy(run / "model", tmp_path / "model")
@@ -203,3 +213,46 @@ def test_three_classes(tmp_path):
     np.testing.assert_allclose(classes.sum(1), 1, rtol=1e-6)
     np.testing.assert_array_equal(scored["decision"], classes.argmax(1))
     assert torch.isfinite(torch.tensor(scored["score"].to_numpy())).all()
+
+
+def test_figures_of_three_classes_are_those_of_the_chosen_thresholds(tmp_path):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(1500, 2))
+    frame = pd.DataFrame(
+        {"a": x[:, 0], "b": x[:, 1], "y": np.digitize(x[:, 0] + generator.normal(size=1500), [1.5, 2.5])}
+    )
+    frame.to_parquet(tmp_path / "t.parquet")
+    options = DataOptions(str(tmp_path / "t.parquet"), "y")
+    train(options, Settings(network="mlp", max_steps=60, batch_size=128), tmp_path / "run", threshold="macro_f1")
+    model = TabularModel.load(tmp_path / "run/model")
+    assert len(model.threshold) == 3
+    decided = model.score(frame)["decision"]
+    figures = evaluate(tmp_path / "run/model", tmp_path / "t.parquet")
+    assert figures["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(frame["y"], decided))
+    assert figures["f1"] == pytest.approx(f1_score(frame["y"], decided, average="macro"))
+    frame.rename(columns={"b": "probability_0"}).to_parquet(tmp_path / "clash.parquet")
+    with pytest.raises(ValueError, match="`keep` names 'probability_0'"):
+        score(tmp_path / "run/model", tmp_path / "clash.parquet", tmp_path / "out.csv", keep=["probability_0"])
+
+
+def test_a_threshold_that_no_cut_reaches_keeps_the_run(tmp_path):
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": generator.integers(0, 2, 600), "y": (generator.random(600) < 0.1).astype(int)})
+    frame.to_parquet(tmp_path / "t.parquet")
+    settings = Settings(network="mlp", max_steps=20, batch_size=64, checkpoint_every=10)
+    with pytest.raises(ValueError, match="No threshold reaches a precision"):
+        train(DataOptions(str(tmp_path / "t.parquet"), "y"), settings, tmp_path / "run", threshold="precision:0.99")
+    assert resume(tmp_path / "run", threshold="recall:0.8")["threshold"] < 1
+    record = json.loads((tmp_path / "run/model/model.json").read_text())
+    assert record["card"]["threshold rule"] == "recall:0.8"
+
+
+def test_a_model_is_saved_where_a_link_or_a_dot_leads(run, tmp_path, monkeypatch):
+    model = TabularModel.load(run / "model")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    model.save(tmp_path / "link")
+    assert TabularModel.load(tmp_path / "real").threshold == model.threshold
+    assert (tmp_path / "link").is_symlink()
+    monkeypatch.chdir(tmp_path / "real")
+    model.save(".")
