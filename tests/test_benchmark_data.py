@@ -34,7 +34,8 @@ def test_it_runs_and_the_figures_make_tables(benchmark, tmp_path, capsys):
     ]
     for name, result in results.items():
         if name != "memory":
-            assert all(len(row["seconds"]) == result["rounds"] == 2 for row in result["rows"])
+            rounds = 6 if name.startswith("streaming") else 2
+            assert all(len(row["seconds"]) == result["rounds"] == rounds for row in result["rows"])
     assert [row["row"] for row in results["memory"]["rows"]] == ["100_000 rows"]
     assert 1e6 < results["memory"]["rows"][0]["peak"] < 1e9
     assert results["table 30_000 rows"]["note"] == "generated (--quick)"
@@ -105,7 +106,19 @@ def test_memory_is_flat_or_not(benchmark, peak, verdict):
     rows = [{"row": benchmark.SMALL, "peak": 1e8}, {"row": benchmark.LARGE, "peak": peak}]
     _, line = benchmark.targets({"settings": [{"setting": "memory", "rows": rows}]})
     assert line[-1] == verdict
-    assert len(benchmark.targets({"settings": [{"setting": "memory", "rows": rows[:1]}]})) == 1
+    _, line = benchmark.targets({"settings": [{"setting": "memory", "rows": rows[:1]}]})
+    assert line[:3] == ["memory", benchmark.LARGE, benchmark.SMALL]
+    assert line[-1] == "not measured in this file; run with --huge"
+
+
+@pytest.mark.parametrize("faster", ["SCAN", "DATASET"])
+def test_the_stream_is_held_against_the_faster_scan(benchmark, faster):
+    seconds = {benchmark.SCAN: 0.4, benchmark.DATASET: 0.4, benchmark.STREAM: 0.8, getattr(benchmark, faster): 0.1}
+    rows = [{"row": row, "seconds": [time] * 3} for row, time in seconds.items()]
+    setting = {"setting": "streaming 10_000_000 rows", "foreign_cpu_share": 0.0, "rows": rows}
+    _, line = benchmark.targets({"settings": [setting]})
+    assert line[2] == getattr(benchmark, faster)
+    assert line[-3:] == ["0.12x", "0.12x", "missed"]
 
 
 def test_the_stored_figures_make_tables(benchmark, capsys):

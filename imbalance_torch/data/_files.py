@@ -56,7 +56,7 @@ def read_batches(file: Path, types: Types, columns: Sequence[str], rows: int) ->
         yield from map(_without_empty, reader)
     elif format_of(file) == "Parquet":
         source = require("pyarrow.parquet", extra="train").ParquetFile(file)
-        yield from (fitted(batch, types, file) for batch in source.iter_batches(rows, columns=columns))
+        yield from source.iter_batches(rows, columns=columns)
     else:
         with _ipc(file) as reader:
             batches = (
@@ -64,10 +64,10 @@ def read_batches(file: Path, types: Types, columns: Sequence[str], rows: int) ->
                 if hasattr(reader, "num_record_batches")
                 else reader
             )
-            yield from (fitted(batch.select(columns), types, file) for batch in batches)
+            yield from (batch.select(columns) for batch in batches)
 
 
-def fitted(table: _Table, types: Types, file: Path) -> _Table:
+def fitted(table: pa.Table, types: Types, file: Path) -> pa.Table:
     """Cast the columns of a file to the types that all files share, or name the one whose values do not fit."""
     for position, field in enumerate(table.schema):
         kind = types.get(field.name, field.type)
@@ -91,8 +91,10 @@ def reading(file: Path) -> Iterator[None]:
     try:
         yield
     except (require("pyarrow", extra="train").ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
-        names = _header(file) if format_of(file) == "CSV" else []
+        _, names = _header(file) if format_of(file) == "CSV" else (0, [])
         _check_separator(file, names)
+        if names and "Empty CSV" in str(error):
+            raise ValueError(f"{file} has a header but no rows.") from error
         column = re.search(r"CSV column #(\d+)", str(error))
         where = f" (column {names[int(column[1])]!r})" if column and int(column[1]) < len(names) else ""
         kind = {"CSV": "a UTF-8 CSV", "Parquet": "a Parquet", "Arrow": "an Arrow"}.get(format_of(file) or "", "every")
@@ -111,27 +113,27 @@ def first_line(error: Exception) -> str:
     return line[:300].rstrip(". ")
 
 
-def _csv_reader(file: Path, types: Types, columns: Sequence[str] | None = None) -> Any:
-    return require("pyarrow.csv", extra="train").open_csv(file, **_csv_options(file, types, columns))
+def _csv_reader(
+    file: Path, types: Types, columns: Sequence[str] | None = None, *, data: Any = None, block_size: int = 1 << 20
+) -> Any:
+    arrow_csv = require("pyarrow.csv", extra="train")
+    empty_lines, names = _header(file)
+    one_column = len(names) == 1  # of which an empty line is a row
+    return arrow_csv.open_csv(
+        file if data is None else data,
+        read_options=arrow_csv.ReadOptions(block_size=block_size, skip_rows=empty_lines if one_column else 0),
+        parse_options=arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not one_column),
+        convert_options=arrow_csv.ConvertOptions(column_types=dict(types), include_columns=columns),
+    )
 
 
 def _whole_csv(file: Path, types: Types) -> pa.Table:
-    arrow, arrow_csv = require("pyarrow", extra="train"), require("pyarrow.csv", extra="train")
+    arrow = require("pyarrow", extra="train")
     packed = file.suffix.lower() != ".csv"
     data: Any = arrow.BufferReader(arrow.input_stream(str(file)).read()) if packed else file
     size = data.size() if packed else file.stat().st_size
     # One block holds the whole file, so that a type is inferred from every row.
-    block = arrow_csv.ReadOptions(block_size=min(max(size, 1 << 20), (1 << 31) - 1))
-    return arrow_csv.open_csv(data, read_options=block, **_csv_options(file, types)).read_all()
-
-
-def _csv_options(file: Path, types: Types, columns: Sequence[str] | None = None) -> dict[str, Any]:
-    arrow_csv = require("pyarrow.csv", extra="train")
-    one_column = len(_header(file)) == 1  # of which an empty line is a row
-    return {
-        "parse_options": arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not one_column),
-        "convert_options": arrow_csv.ConvertOptions(column_types=dict(types), include_columns=columns),
-    }
+    return _csv_reader(file, types, data=data, block_size=min(max(size, 1 << 20), (1 << 31) - 1)).read_all()
 
 
 def _without_empty(table: _Table) -> _Table:
@@ -145,15 +147,15 @@ def _without_empty(table: _Table) -> _Table:
     return filled
 
 
-def _header(file: Path) -> list[str]:
-    """Return the names in the first line, whatever the lines below it look like."""
+def _header(file: Path) -> tuple[int, list[str]]:
+    """Return the number of empty lines above the names, and the names, whatever the lines below look like."""
     arrow = require("pyarrow", extra="train")
     try:
         start = io.BytesIO(arrow.input_stream(str(file)).read(1 << 20))
         lines = csv.reader(io.TextIOWrapper(start, "utf-8-sig", errors="replace", newline=""))
-        return next(filter(None, lines), [])
+        return next(((number, names) for number, names in enumerate(lines) if names), (0, []))
     except (arrow.ArrowException, OSError, EOFError, csv.Error):
-        return []
+        return 0, []
 
 
 @contextmanager

@@ -51,15 +51,19 @@ def iterate_files(
     )
     names = present(columns, schema.names)
     wanted = arrow.schema([schema.field(name) for name in names], schema.metadata)
+    shared = dict(zip(wanted.names, wanted.types, strict=True))
     rows = 0
     for file, own, inferred, constants in zip(files, forced, schemas, partitions, strict=True):
-        exact = {**own, **{field.name: field.type for field in wanted if field.name in inferred.names}}
+        # Integers are read as such: as float64 those above 2**53 would be rounded in silence.
+        exact = dict(own) | {
+            f.name: f.type if arrow.types.is_integer(f.type) else shared.get(f.name, f.type) for f in inferred
+        }
         with reading(file):
             for batch in read_batches(file, exact, present(columns, inferred.names), chunk_rows):
                 rows += batch.num_rows
                 for start in range(0, batch.num_rows, chunk_rows):
                     table = arrow.Table.from_batches([batch.slice(start, chunk_rows)])
-                    table = with_constants(table, constants).select(names).cast(wanted)
+                    table = fitted(with_constants(table, constants), shared, file).select(names).cast(wanted)
                     yield to_pandas(_forced(table, types, str(file))).reset_index(drop=True)
     if rows == 0:
         raise ValueError(f"{source} has a header but no rows.")
@@ -101,13 +105,16 @@ def _unified(first: Path, merged: pa.Schema, file: Path, schema: pa.Schema) -> p
     arrow = require("pyarrow", extra="train")
     for name in merged.names:
         pair = [arrow.schema([part.field(name)]) for part in (merged, schema)]
+        one, other = (part.field(0).type for part in pair)
         try:
             field = arrow.unify_schemas(pair, promote_options="permissive").field(0)
         except arrow.ArrowException as error:
-            raise ValueError(
-                f"Column {name!r} is {pair[0].field(0).type} in {first} but {pair[1].field(0).type} in {file}. Write "
-                f"it with one type; of a CSV, give it a role, such as --role {name}=categorical, which reads text."
-            ) from error
+            temporal = all(arrow.types.is_date(kind) or arrow.types.is_timestamp(kind) for kind in (one, other))
+            role = "datetime, which reads both" if temporal else "categorical, which reads text"
+            hint = f"Write it with one type; of a CSV, give it a role, such as --role {name}={role}."
+            if temporal and getattr(one, "tz", None) != getattr(other, "tz", None):
+                hint = "Write it with one time zone in all files, or without one in all."
+            raise ValueError(f"Column {name!r} is {one} in {first} but {other} in {file}. {hint}") from error
         if field.type != merged.field(name).type:
             merged = _as_read(merged.set(merged.get_field_index(name), field), name)
     return merged
@@ -164,8 +171,21 @@ def present(columns: Sequence[str] | None, names: Sequence[str]) -> list[str]:
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Return an Arrow table as a DataFrame; decimals become float64, dates datetime64."""
-    arrow = require("pyarrow", extra="train")
+    """Return an Arrow table as a DataFrame; decimals become float64, dates datetime64, no integer is rounded."""
+    arrow, pandas = require("pyarrow", extra="train"), require("pandas", extra="train")
     fields = [f.with_type(arrow.float64()) if arrow.types.is_decimal(f.type) else f for f in table.schema]
     plain = table.cast(arrow.schema(fields, table.schema.metadata)).unify_dictionaries()
-    return plain.to_pandas(date_as_object=False)
+    frame = plain.to_pandas(date_as_object=False)
+    nullable = {arrow.int64(): pandas.Int64Dtype(), arrow.uint64(): pandas.UInt64Dtype()}
+    for name, column in zip(plain.column_names, plain.columns, strict=True):
+        if name in frame and column.type in nullable and column.null_count and not _fits_float(column):
+            frame[name] = column.to_pandas(types_mapper=nullable.get).array
+    return frame
+
+
+def _fits_float(column: pa.ChunkedArray) -> bool:
+    try:
+        column.cast("float64")
+    except require("pyarrow", extra="train").ArrowInvalid:
+        return False
+    return True

@@ -94,7 +94,10 @@ def fingerprint(source: str | Path) -> str:
 
 
 def partitions_of(source: str | Path, files: Sequence[Path]) -> list[dict[str, pa.Scalar[Any]]]:
-    """Return the values that the folders of each file stand for, as in ``year=2024/part.parquet``."""
+    """Return the values that the folders of each file stand for, as in ``year=2024/part.parquet``.
+
+    Integers where all of a column are, unless two texts stand for one number: 007 beside 7 stays text.
+    """
     path = Path(source).expanduser()
     fixed = next((i for i, part in enumerate(path.parts) if glob.has_magic(part)), len(path.parts))
     root = path.parent if path.is_file() else Path(*path.parts[:fixed])
@@ -109,7 +112,9 @@ def partitions_of(source: str | Path, files: Sequence[Path]) -> list[dict[str, p
     for name in names:
         columns[name] = arrow.array([keys.get(name) for keys in found], arrow.string())
         with suppress(arrow.ArrowInvalid):
-            columns[name] = columns[name].cast(arrow.int64())
+            whole = columns[name].cast(arrow.int64())
+            same = len(whole.unique()) == len(columns[name].unique())
+            columns[name] = whole if same else columns[name]
     return [{name: columns[name][number] for name in names if name in keys} for number, keys in enumerate(found)]
 
 

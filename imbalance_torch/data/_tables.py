@@ -32,16 +32,17 @@ def read_table(
 
     Paths: a file ``.csv`` (UTF-8, comma separated, a header; also ``.csv.gz``, ``.bz2``, ``.zst``), ``.parquet``,
     ``.pq``, ``.arrow``, ``.feather``, ``.ipc``, ``.npy`` or ``.npz``; a directory of CSV, Parquet or Arrow files, with
-    those of its subdirectories, whose names ``key=value`` become columns; or a pattern: ``cards/2024*``.
+    those of its subdirectories, whose names ``key=value`` become columns, of integers unless a value such as 007 is
+    not written as one; or a pattern: ``cards/2024*``.
     Objects: a 2-D or structured NumPy array, a dict of columns, a DataFrame of pandas or polars, an Arrow table or
     anything else that exports an Arrow stream, or a Hugging Face ``datasets.Dataset``.
 
     The types of a CSV are inferred from all of its rows. An empty field is a missing value, and so is the empty line
-    of a file with one column. In columns of numbers, booleans and datetimes NA, N/A, NaN, NULL, null and the like are
-    missing as well; in a column of text they are text, since NA may be Namibia. A column of nothing else has no type,
-    and is missing unless it is named in ``text``.
-    Decimals become float64, dates datetime64. A 2-D array has the columns x0, x1, ...; an array ``X`` of a dict or
-    ``.npz`` X0, X1, ...
+    of a file with one column, but above its header. In columns of numbers, booleans and datetimes NA, N/A, NaN, NULL,
+    null and the like are missing as well; in a column of text they are text, since NA may be Namibia. A column of
+    nothing else has no type, and is missing unless it is named in ``text``. Decimals become float64, dates
+    datetime64, integers with gaps float64, or nullable where that would round them: above 2**53. A 2-D array has the
+    columns x0, x1, ...; an array ``X`` of a dict or ``.npz`` X0, X1, ...
 
     Args:
         source: the path or object.

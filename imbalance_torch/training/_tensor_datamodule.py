@@ -45,7 +45,8 @@ class TensorDataModule(L.LightningDataModule):
         num_classes: C, or L.
 
     Raises:
-        ValueError: at first use, for arrays of different length, labels that are no classes 0 to C-1, or half a pair.
+        ValueError: half a pair; at first use, arrays of different length, labels that are no classes 0 to C-1, parts
+            whose rows or labels have different shapes, and a class or label without a positive training row.
 
     Notes:
         Memory is the arrays and, where ``X`` is split, one copy of them. float64 features become float32.
@@ -97,13 +98,20 @@ class TensorDataModule(L.LightningDataModule):
     @cached_property
     def parts(self) -> dict[str, tuple[Tensor, Tensor]]:
         """``(x, y)`` of each part that there is."""
-        found = {
-            part: (_features(f"X_{part}", x), _labels(f"y_{part}", y))
-            for part, (x, y) in self.arrays.items()
-            if x is not None and y is not None
-        }
-        for part, (x, y) in found.items():
-            check_same_length(**{f"X_{part}": x, f"y_{part}": y})
+        found = {}
+        for part, (features, labels) in self.arrays.items():
+            if features is None or labels is None:
+                continue
+            names = ("X", "y") if part == "train" else (f"X_{part}", f"y_{part}")
+            own = _features(names[0], features), _labels(names[1], labels)
+            check_same_length(**dict(zip(names, own, strict=True)))
+            found[part] = own
+            for name, given, trained in zip(names, own, found["train"], strict=True):
+                if given.shape[1:] != trained.shape[1:]:
+                    raise ValueError(
+                        f"`{name}` has shape {tuple(given.shape)}, but `{name[0]}` has {tuple(trained.shape)}. All "
+                        "parts have the same columns and the same labels."
+                    )
         if len(found) == 1:
             x, y = found["train"]
             split = stratified_split if y.ndim == 1 else multilabel_stratified_split
@@ -117,6 +125,8 @@ class TensorDataModule(L.LightningDataModule):
         y = self.parts["train"][1]
         if y.ndim == 2:
             positives: list[int] = y.sum(0).tolist()
+            if 0 in positives:
+                raise ValueError(f"Label {positives.index(0)} has no positive training row. Leave it out of all parts.")
             return [[len(y) - count, count] for count in positives]
         highest = max(int(y.max()) for _, y in self.parts.values())
         counts: list[int] = class_counts(y, highest + 1).tolist()
@@ -166,7 +176,9 @@ class TensorDataModule(L.LightningDataModule):
 
 def _shuffled(labels: Tensor, **kwargs: Any) -> ShuffledSampler:
     """Shuffle rows, whose label combinations are classes to the sampler."""
-    return ShuffledSampler(labels if labels.ndim == 1 else torch.unique(labels, dim=0, return_inverse=True)[1], **kwargs)
+    return ShuffledSampler(
+        labels if labels.ndim == 1 else torch.unique(labels, dim=0, return_inverse=True)[1], **kwargs
+    )
 
 
 def _tensor(value: Array) -> Tensor:
@@ -184,11 +196,11 @@ def _features(name: str, value: Array) -> Tensor:
 
 def _labels(name: str, value: Array) -> Tensor:
     y = _tensor(value)
-    if y.ndim == 2 and len(y) and bool(((y == 0) | (y == 1)).all()):
+    if y.ndim == 2 and y.numel() and bool(((y == 0) | (y == 1)).all()):
         return y.long()
     if y.ndim != 1 or not len(y) or y.is_floating_point() or y.is_complex() or int(y.min()) < 0:
         raise ValueError(
-            f"`{name}` must hold classes 0 to C-1, shape (N,), whole numbers, or 0 and 1 for labels, shape (N, L); "
-            f"got {y.dtype} of shape {tuple(y.shape)}."
+            f"`{name}` must hold classes 0 to C-1, shape (N,), whole numbers, or 0 and 1 for one or more labels, shape "
+            f"(N, L); got {y.dtype} of shape {tuple(y.shape)}."
         )
     return y.long()

@@ -114,6 +114,7 @@ FAULTS = {
     "no gz": ("t.csv.gz", text(), "", "Cannot read .*t.csv.gz"),
     "zero rows": ("t.parquet", table().slice(0, 0), "", "has a header but no rows"),
     "header only": ("t.csv", b"x,y\n", "", "has a header but no rows"),
+    "header without a newline": ("t.csv", b"x,y", "", "t.csv has a header but no rows"),
     "semicolons": ("t.csv", text(";"), "", r"'x;c;y': its fields are separated by ';'. Write it with commas"),
     "semicolons, decimal commas": ("t.csv", text(";").replace(b".", b","), "", "separated by ';'.*decimal=','"),
     "tabs": ("t.csv", text("\t"), "", r"separated by '\\t'"),
@@ -232,6 +233,15 @@ def test_leading_zeros_stay_where_the_role_says_so(tmp_path, capsys):
     assert sorted(model["encoder"]["categories"]["c"]) == ["007", "7"]
     assert json.loads((tmp_path / "run/run.json").read_text())["data"]["roles"] == {"c": "categorical"}
     assert main(["score", str(tmp_path / "run/model"), str(path), "-o", str(tmp_path / "s.csv")]) == 0
+
+
+def test_the_names_of_folders_are_categories_as_they_are_written(tmp_path):
+    for store in ("007", "7"):
+        (tmp_path / f"d/store={store}").mkdir(parents=True)
+        (tmp_path / f"d/store={store}/t.csv").write_bytes(text())
+    assert train(tmp_path / "d", tmp_path, "--role", "store=categorical") == 0
+    model = json.loads((tmp_path / "run/model/model.json").read_text())
+    assert sorted(model["encoder"]["categories"]["store"]) == ["007", "7"]
 
 
 def test_a_category_called_na_is_one_in_training_and_in_scoring(tmp_path, capsys):

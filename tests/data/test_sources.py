@@ -1,6 +1,7 @@
 """One door for tables: every kind of source gives the same rows, in a stable order, in chunks as whole."""
 
 import gzip
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -210,6 +211,17 @@ def test_names_of_folders_are_integers_or_text(tmp_path):
     assert read_table(tmp_path).to_dict("list") == expected
 
 
+@pytest.mark.parametrize("chosen", [{}, {"text": ["store"]}], ids=["inferred", "text"])
+def test_names_of_folders_keep_their_digits(tmp_path, chosen):
+    for store in ("007", "7", "__HIVE_DEFAULT_PARTITION__"):
+        write_table([pd.DataFrame({"v": [1.5]})], tmp_path / f"store={store}" / "t.csv")
+    for table in (read_table(tmp_path, **chosen), pd.concat(iterate_table(tmp_path, **chosen))):
+        assert [None if pd.isna(store) else store for store in table["store"]] == ["007", "7", None]
+    assert read_table(tmp_path, numbers=["store"])["store"].fillna(-1).tolist() == [7.0, 7.0, -1.0]
+    seven = read_table(tmp_path / "store=[7_]*", **chosen)["store"]
+    assert seven.fillna(-1).tolist() == [7, -1] if not chosen else seven.dropna().tolist() == ["7"]
+
+
 def test_columns_are_named_in_a_list():
     with pytest.raises(TypeError, match=r"Columns are named in a list, got 'k'\. Write \['k'\]"):
         read_table(FRAME, text="k")
@@ -243,7 +255,7 @@ def test_files_whose_types_widen_agree_whole_and_in_chunks(tmp_path):
         pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), whole, check_dtype=False)
 
 
-READ = {"whole": read_table, "chunks": lambda source: list(iterate_table(source))}
+READ = {"whole": read_table, "chunks": lambda source, **options: list(iterate_table(source, **options))}
 
 
 @pytest.mark.parametrize("read", READ)
@@ -262,10 +274,51 @@ def test_a_value_that_the_common_type_does_not_hold_names_its_column_and_file(tm
 def test_integers_of_a_csv_that_a_float_does_not_hold_are_text_or_rounded_as_asked(tmp_path):
     for i, value in enumerate((2**53 + 1, 2.5)):
         (tmp_path / f"{i}.csv").write_text(f"k\n{value}\n")
-    with pytest.raises(ValueError, match=r"Column 'k' of .*0\.csv does not fit double.*in `text` or `numbers`"):
-        read_table(tmp_path)
-    assert read_table(tmp_path, text=["k"])["k"].tolist() == [str(2**53 + 1), "2.5"]
-    assert read_table(tmp_path, numbers=["k"])["k"].tolist() == [2.0**53, 2.5]
+    for read in (read_table, lambda source, **options: pd.concat(iterate_table(source, **options))):
+        with pytest.raises(ValueError, match=r"Column 'k' of .*0\.csv does not fit double.*in `text` or `numbers`"):
+            read(tmp_path)
+        assert read(tmp_path, text=["k"])["k"].tolist() == [str(2**53 + 1), "2.5"]
+        assert read(tmp_path, numbers=["k"])["k"].tolist() == [2.0**53, 2.5]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+@pytest.mark.parametrize("index", [None, [8, 9, 7]], ids=["Arrow", "pandas"])
+def test_integers_beside_gaps_keep_their_digits(tmp_path, suffix, index):
+    """As float64 the first two rows would be equal; small integers stay float64, the way of pandas."""
+    values = {"i": [2**53 + 1, 2**53, None], "u": [2**64 - 1, None, 2**64 - 2], "small": [1, None, 3]}
+    table = pa.table({"i": values["i"], "u": pa.array(values["u"], pa.uint64()), "small": values["small"]})
+    if index:
+        table = table.append_column("row", pa.array(index))
+        table = table.replace_schema_metadata(pa.Table.from_pandas(pd.DataFrame({"row": index})).schema.metadata)
+        stored = table.schema.pandas_metadata | {"index_columns": ["row"]}
+        table = table.replace_schema_metadata({"pandas": json.dumps(stored)})
+    path = tmp_path / f"t.{suffix}"
+    pq.write_table(table, path) if suffix == "parquet" else pyarrow.feather.write_feather(table, path)
+    for frame in (read_table(path), next(iterate_table(path)), read_table(table)):
+        assert list(frame) == ["i", "u", "small"]
+        for name in ("i", "u"):
+            assert [None if pd.isna(value) else int(value) for value in frame[name]] == values[name]
+        assert frame["small"].dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "hint"),
+    [
+        ("2024-01-01", "2024-01-01 10:00:00", "--role t=datetime"),
+        ("2024-01-01 10:00:00Z", "2024-01-01 10:00:00", "one time zone in all files, or without one"),
+        ("2024-01-01", "7", "--role t=categorical"),
+        ("2024-01-01", "10:00:00", "--role t=categorical"),
+    ],
+)
+def test_the_hint_for_types_that_differ_is_one_that_works(tmp_path, first, second, hint):
+    for i, value in enumerate((first, second)):
+        (tmp_path / f"{i}.csv").write_text(f"x,t\n1,{value}\n")
+    chosen = {"--role t=datetime": "datetimes", "--role t=categorical": "text"}.get(hint)
+    for read in READ.values():
+        with pytest.raises(ValueError, match=rf"Column 't' is .*0\.csv but .*1\.csv\. .*{hint}"):
+            read(tmp_path)
+        if chosen:
+            read(tmp_path, **{chosen: ["t"]})
 
 
 def test_a_file_of_na_alone_has_the_type_of_the_others(tmp_path):

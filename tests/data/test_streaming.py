@@ -401,6 +401,16 @@ def test_the_names_of_folders_are_columns_as_in_read_table(tmp_path, pattern):
         stream(source)
 
 
+def test_folders_and_integers_keep_their_digits_for_an_encoder(tmp_path):
+    card = [2**53 + 1, 2**53, None]
+    hive(tmp_path, [(f"store={store}", {"card": card, "y": [0, 1, 0]}) for store in ("007", "7")])
+    frame = read_table(tmp_path)
+    encoder = TableEncoder([], ["store", "card"]).fit(frame, frame["y"])
+    x = torch.cat([x for x, _ in stream(tmp_path, encoder=encoder)])
+    assert sorted(x.tolist()) == sorted(encoder.encode(frame).tolist())
+    assert len(x.unique(dim=0)) == 6
+
+
 def test_a_folder_may_be_the_target_or_all_there_is(tmp_path):
     hive(tmp_path, [("y=0/k=7", {"x": [1.0, 2.0, 3.0]}), ("y=1/k=8", {"x": [4.0]})])
     loader = pickle.loads(pickle.dumps(stream(tmp_path)))

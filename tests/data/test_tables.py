@@ -103,6 +103,20 @@ def test_an_empty_line_is_a_missing_value_where_there_is_one_column(tmp_path, re
     assert values(b'"a\nb"\nx\n\n""') == ["x", None, None]
     assert values(b'"a\nb",c\n1,2\n\n3,4\n\n') == [2, 4]
     assert values(b"\na,c\n1,2\n\n3,4\n") == [2, 4]
+    assert values(b"a\n\n") == [None]
+
+
+@pytest.mark.parametrize("read", WHOLE_AND_CHUNKS)
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "BOM"])
+def test_empty_lines_above_the_header_are_no_rows(tmp_path, read, name, end, mark):
+    for lines in ([b"", b"c", b"1", b"", b"2", b""], [b"", b"", b"", b'"c"', b"1", b"", b"2"]):
+        content = mark + end.join(lines)
+        path = put(tmp_path, name, gzip.compress(content) if name.endswith("gz") else content)
+        table = WHOLE_AND_CHUNKS[read](path)
+        assert list(table) == ["c"]
+        assert table["c"].fillna(-1).tolist() == [1, -1, 2]
 
 
 @pytest.mark.parametrize("values", [[1.5, None, 2.5, None], ["x", None, "NA", "null"]], ids=["numbers", "text"])
@@ -160,6 +174,8 @@ FAULTS = {
     "empty parquet": ("t.parquet", b"", "is empty"),
     "newline": ("t.csv", b"\n", "Empty CSV"),
     "header only": ("t.csv", b"a,b\n", "header but no rows"),
+    "header without a newline": ("t.csv", b"a,b", "header but no rows"),
+    "one name": ("t.csv", b"a", "header but no rows"),
     "no rows": ("t.parquet", None, "header but no rows"),
     "truncated": ("t.parquet", PARQUET[: len(PARQUET) // 2], "Is it complete"),
     "without its beginning": ("t.parquet", PARQUET[100:], "Is it complete"),

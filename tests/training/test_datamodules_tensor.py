@@ -148,17 +148,42 @@ def test_errors(arrays):
         TensorDataModule(x, y, X_val=x)
     with pytest.raises(ValueError, match="`X_test` needs `X_val`"):
         TensorDataModule(x, y, X_test=x, y_test=y)
-    with pytest.raises(ValueError, match=r"len\(X_train\)=500, len\(y_train\)=499"):
+    with pytest.raises(ValueError, match=r"len\(X\)=500, len\(y\)=499"):
         TensorDataModule(x, y[1:]).setup()
-    with pytest.raises(ValueError, match="`y_train` must hold classes 0 to C-1"):
+    with pytest.raises(ValueError, match="`y` must hold classes 0 to C-1"):
         TensorDataModule(x, y.float()).setup()
-    with pytest.raises(ValueError, match="`y_train` must hold classes 0 to C-1"):
+    with pytest.raises(ValueError, match="`y` must hold classes 0 to C-1"):
         TensorDataModule(x, y - 1).setup()
-    with pytest.raises(ValueError, match="`y_train` must hold classes 0 to C-1"):
+    with pytest.raises(ValueError, match="`y` must hold classes 0 to C-1"):
         TensorDataModule(x[:0], y[:0]).setup()
-    with pytest.raises(ValueError, match=r"`X_train` must have shape \(N, ...\)"):
+    with pytest.raises(ValueError, match=r"`X` must have shape \(N, ...\)"):
         TensorDataModule(x[:, 0], y).setup()
     with pytest.raises(ValueError, match="Class 1 has no training row"):
         _ = TensorDataModule(x, 2 * y).class_counts
+    with pytest.raises(
+        ValueError, match=r"`y` must hold .* for one or more labels.*got torch\.int64 of shape \(500, 0\)"
+    ):
+        TensorDataModule(x, y[:, None][:, :0]).setup()
+    labels = torch.stack([y, 1 - y], 1)
+    with pytest.raises(ValueError, match="Label 1 has no positive training row"):
+        _ = TensorDataModule(x, labels * torch.tensor([1, 0]), X_val=x, y_val=labels).class_counts
     with pytest.raises(ValueError, match="`batch_size` must be >= 1"):
         TensorDataModule(x, y, batch_size=0)
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_parts_of_different_shapes_are_named_together(arrays, part):
+    x, y = arrays
+    labels = torch.stack([y, 1 - y, y], 1)
+
+    def data(x_train, y_train, x_other, y_other):
+        given = {"X_val": x_train, "y_val": y_train} | {f"X_{part}": x_other, f"y_{part}": y_other}
+        return TensorDataModule(x_train, y_train, **given)
+
+    for first, second in ((labels, labels[:, :2]), (labels, y), (y, labels)):
+        shapes = [str(tuple(array.shape)).replace("(", r"\(").replace(")", r"\)") for array in (second, first)]
+        with pytest.raises(ValueError, match=rf"`y_{part}` has shape {shapes[0]}, but `y` has {shapes[1]}"):
+            data(x, first, x, second).setup()
+    with pytest.raises(ValueError, match=rf"`X_{part}` has shape \(500, 2\), but `X` has \(500, 4\)"):
+        data(x, y, x[:, :2], y).setup()
+    data(x, labels, x[:100], labels[:100]).setup()
