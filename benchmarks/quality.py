@@ -58,8 +58,8 @@ from benchmarks._quality_report import report
 from benchmarks._quality_speed import BATCH_SIZE, speed
 from benchmarks._quality_summary import OTHER, Cell, Records, summary
 from benchmarks._timing import ForeignCPU, machine
-from imbalance_torch.evaluation._bootstrap import bootstrap_average_precision
 from imbalance_torch.metrics import card_precision_at_k
+from imbalance_torch.metrics._bootstrap import bootstrap_average_precision
 from imbalance_torch.training import Settings
 from imbalance_torch.training._datamodule import DEFAULT_BLOCKS
 

@@ -139,6 +139,9 @@ def test_unreadable_files(content, name, message, tmp_path, capsys):
         (["score", "nowhere", "TABLE", "-o", "s.csv"], "is not a model directory"),
         (["fit", "--allow-import"], "needs the name of a package"),
         (["fit", "--config", "missing.yaml"], "missing.yaml"),
+        (["fit", "--config"], "--config: expected one argument"),
+        (["fit", "--config", str(ROOT / "configs/recipes/baseline.yaml"), "-c"], "--config: expected one argument"),
+        (["fit", "--config="], "config"),
         (["train", "TABLE", "--target", "canceled", "-o", "run"], "Did you mean 'cancelled'?"),
     ],
 )
@@ -299,6 +302,21 @@ def test_allow_import_opts_in(table, tmp_path, capsys, monkeypatch):
     assert _lightning(words, tmp_path / "a") == 2
     assert "--allow-import my_losses" in capsys.readouterr().err
     assert _lightning([*words, "--allow-import", "my_losses"], tmp_path / "b") == 0
+
+
+@pytest.mark.parametrize("logger", [[], ["--trainer.logger", "true"], ["--trainer.logger", "false"]], ids=" ".join)
+def test_fit_logs_to_csv_unless_told_otherwise(logger, table, tmp_path):
+    configs = [str(ROOT / "configs" / part) for part in ("recipes/baseline.yaml", "overlays/fast.yaml")]
+    words = ["fit", "--config", configs[0], "--config", configs[1], *logger]
+    assert _lightning([*words, "--data.source", str(table), "--data.target", "cancelled"], tmp_path) == 0
+    assert (tmp_path / "log/version_0/metrics.csv").is_file() == ("false" not in logger)
+    assert (tmp_path / "tensorboard").is_dir() == ("false" not in logger)
+
+
+def test_a_config_by_its_short_flag_names_its_data_module(tmp_path, capsys):
+    words = ["fit", "-c", str(ROOT / "configs/recipes/images.yaml"), "--data.no_such_key", "1"]
+    assert _lightning(words, tmp_path) == 2
+    assert "TensorDataModule': Option 'no_such_key' is not accepted" in capsys.readouterr().err
 
 
 @pytest.mark.slow

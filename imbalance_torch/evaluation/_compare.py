@@ -13,8 +13,8 @@ from torch import Tensor
 
 from imbalance_torch._checks import check_choice, check_int
 from imbalance_torch.decision import Calibration, threshold_for_balanced_accuracy, threshold_for_f_beta
-from imbalance_torch.evaluation._bootstrap import bootstrap_average_precision
 from imbalance_torch.metrics import binary_scores
+from imbalance_torch.metrics._bootstrap import bootstrap_average_precision
 from imbalance_torch.training import RECIPES, Settings, StepProgress, TabularDataModule, TabularModel, fit
 from imbalance_torch.training._callbacks import progress_bar, waiting
 

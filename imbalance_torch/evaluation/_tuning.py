@@ -15,7 +15,6 @@ from torch import Tensor
 
 from imbalance_torch._checks import check_int, require
 from imbalance_torch._random import generator_for
-from imbalance_torch.evaluation._bootstrap import bootstrap_average_precision
 from imbalance_torch.evaluation._study import (
     PARAMETERS,
     average_precision,
@@ -26,6 +25,7 @@ from imbalance_torch.evaluation._study import (
     records,
     run_trials,
 )
+from imbalance_torch.metrics._bootstrap import bootstrap_average_precision
 from imbalance_torch.training import DataOptions, Settings, TabularDataModule
 from imbalance_torch.training._callbacks import progress_bar, waiting
 from imbalance_torch.training._run import write_json

@@ -24,7 +24,14 @@ from imbalance_torch.metrics import AveragePrecision, MulticlassAveragePrecision
 from imbalance_torch.priors import init_prior_bias_
 from imbalance_torch.resampling import BatchOversampler
 from imbalance_torch.samplers import labels_of
-from imbalance_torch.training._loaders import fed_shares, feeder_of, own_rows, tensors_of, training_tensors, unpack
+from imbalance_torch.training._loaders import (
+    fed_shares,
+    feeder_of,
+    own_rows_of_batch,
+    tensors_of,
+    training_tensors,
+    unpack,
+)
 from imbalance_torch.training._posterior import initial_prior, log_posterior, overcorrected, own_form
 from imbalance_torch.training._registry import on_encoded_rows
 
@@ -293,8 +300,7 @@ class ImbalancedClassifier(L.LightningModule):
             )
         if self.trainer.sanity_checking:  # its few rows may be of one class
             return
-        own = own_rows(loader)
-        rows = None if own is None else max(own - batch_idx * loader.batch_sampler.batch_size, 0)
+        rows = own_rows_of_batch(loader, batch_idx)
         metrics.update(probabilities[:rows], y[:rows].long())
         self.log_dict(metrics, prog_bar=True, on_step=False, on_epoch=True)
 

@@ -90,6 +90,19 @@ class BestCheckpoint(callbacks.ModelCheckpoint):
         if stage == "fit" and self._ask_metric:
             self.mode = _mode_of(pl_module, str(self.monitor))
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state; of a directory that has moved, with its files where they are now.
+
+        NOTE[DIFF] Lightning's class forgets the best score then, and a resumed run keeps a worse checkpoint.
+        """
+        before, now = str(state_dict["dirpath"]), str(self.dirpath)
+        best = {path.replace(before, now, 1): score for path, score in state_dict["best_k_models"].items()}
+        if all(Path(path).exists() for path in best):
+            names = ("best_model_path", "kth_best_model_path", "last_model_path")
+            paths = {name: state_dict[name].replace(before, now, 1) for name in names}
+            state_dict = {**state_dict, **paths, "dirpath": now, "best_k_models": best}
+        super().load_state_dict(state_dict)
+
 
 def _mode_of(pl_module: L.LightningModule, monitor: str) -> Mode:
     metrics = dict(getattr(pl_module, "val_metrics", {}).items())

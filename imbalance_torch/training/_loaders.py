@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
-from torch.utils.data import DistributedSampler, RandomSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DistributedSampler, RandomSampler, SequentialSampler
 
 from imbalance_torch.samplers import ShuffledSampler
 from imbalance_torch.samplers._base import AbstractSampler
@@ -68,15 +69,29 @@ def training_tensors(loader: Any) -> tuple[Tensor, Tensor]:
     return tensors[0], tensors[1]
 
 
-def own_rows(loader: Any) -> int | None:
-    """Return how many rows of this rank are not padding, where a ``DistributedSampler`` may have padded; else None.
+def own_rows_of_batch(loaders: Any, batch_idx: int) -> int | None:
+    """Return how many rows of a batch, counted from its first, are not padding, or None if all of them count.
 
-    It fills up the last ranks with the first rows again, at the end of their share.
+    A ``DistributedSampler`` fills up the last ranks with the first rows again, at the end of their share. Where that
+    end falls is known for batches of ``batch_size`` rows in the order of the sampler. A batch sampler with an
+    ``__iter__`` of its own may group rows otherwise: None then, and a row that was repeated counts twice.
+
+    Args:
+        loaders: the loader, or a collection that holds it, such as a trainer's ``val_dataloaders``; of several None.
+        batch_idx: number of the batch.
     """
-    sampler = getattr(loader, "sampler", None)
-    if not isinstance(sampler, DistributedSampler) or isinstance(sampler, AbstractSampler) or sampler.drop_last:
+    loader, *others = CombinedLoader(loaders).flattened
+    batches = getattr(loader, "batch_sampler", None)
+    sampler = getattr(loader if batches is None else batches, "sampler", None)
+    if others or not isinstance(sampler, DistributedSampler) or isinstance(sampler, AbstractSampler):
         return None
-    return len(range(sampler.rank, len(sampler.dataset), sampler.num_replicas))  # type: ignore[arg-type]
+    own = len(range(sampler.rank, len(sampler.dataset), sampler.num_replicas))  # type: ignore[arg-type]
+    if batches is None:  # an item of the data set is a whole batch
+        return None if batch_idx < own else 0
+    if sampler.drop_last or type(batches).__iter__ is not BatchSampler.__iter__:
+        return None
+    size: int = batches.batch_size
+    return min(max(own - batch_idx * size, 0), size)
 
 
 def _samplers(loader: Any) -> list[Any]:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from imbalance_torch._checks import require
 from imbalance_torch.data import iterate_table, write_table
 from imbalance_torch.data._sources import fingerprint
 from imbalance_torch.metrics import binary_scores, multiclass_scores
+from imbalance_torch.metrics._bootstrap import bootstrap_average_precision
 from imbalance_torch.training._callbacks import waiting
 from imbalance_torch.training._datamodule import DEFAULT_BLOCKS, EMBEDDED, TabularDataModule
 from imbalance_torch.training._fitting import Settings, fit
@@ -26,6 +27,8 @@ from imbalance_torch.training._threshold_rules import fit_decision, parse_thresh
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_REPLICATES = 200
 
 
 @dataclass(frozen=True)
@@ -220,12 +223,22 @@ def _finish(
         "columns": [name for name in data.frame.columns if name in data.schema.features],
         "data": {part: len(rows) for part, rows in data.split._asdict().items()},
         "test": figures,
+        **_interval(model, *data.rows("test")),
         "settings": settings.to_dict(),
         **decision,
     }
     model.save(directory / "model")
     write_json(directory / "metrics.json", figures)
     return figures
+
+
+def _interval(model: TabularModel, x: Tensor, y: Tensor) -> dict[str, Any]:
+    """Return the stratified bootstrap interval of the AP of two classes."""
+    if model.schema.num_classes > 2:
+        return {}
+    scores = model.probabilities(model.logits(x)).numpy()[None]
+    replicates = bootstrap_average_precision(scores, y.numpy(), num_replicates=_REPLICATES)
+    return {"test ap interval (95 %)": np.quantile(replicates, [0.025, 0.975]).tolist()}
 
 
 def _days(data: TabularDataModule) -> int | None:

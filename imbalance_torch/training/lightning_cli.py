@@ -6,6 +6,7 @@ import re
 import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from imbalance_torch.training._callbacks import RandomState
 from imbalance_torch.training._classifier import ImbalancedClassifier
 from imbalance_torch.training._datamodule import TabularDataModule
 from imbalance_torch.training._fitting import quiet_lightning, signals_as_exceptions
+from imbalance_torch.training._loggers import default_loggers
 from imbalance_torch.training._non_finite import StopOnNonFiniteLoss
 from imbalance_torch.training._registry import weights_to_ratio
 
@@ -98,6 +100,13 @@ class _Cli(LightningCLI):
             parser.link_arguments(f"data.{source}", f"model.{target}", apply_on="instantiate")
         parser.link_arguments("data.class_counts", "model.loss.init_args.prior", _shares, apply_on="instantiate")
 
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """Build the trainer, by default with :func:`default_loggers`."""
+        trainer = self._get(self.config_init, "trainer")
+        if trainer["logger"] in (None, True):
+            kwargs["logger"] = default_loggers(trainer["default_root_dir"] or Path.cwd())
+        return super().instantiate_trainer(**kwargs)
+
 
 def run(arguments: list[str]) -> LightningCLI:
     """Run one LightningCLI command.
@@ -146,7 +155,8 @@ def _shares(class_counts: Sequence[int]) -> list[float]:
 
 def _names_its_data_module(words: Sequence[str]) -> bool:
     """Return whether a config has ``data: {class_path: ...}``; without it the data are those of TabularDataModule."""
-    files = [word.partition("=")[2] or words[i + 1] for i, word in enumerate(words) if re.match(r"--config(=|$)", word)]
+    flags = [(word, following) for word, following in pairwise([*words, ""]) if re.match(r"(-c|--config)(=|$)", word)]
+    files = [word.partition("=")[2] or following for word, following in flags]
     configs = [yaml.safe_load(Path(file).read_text()) for file in files if Path(file).is_file()]
     return any("class_path" in ((config or {}).get("data") or {}) for config in configs)
 

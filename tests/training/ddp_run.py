@@ -1,5 +1,5 @@
 """Run by ``test_ddp.py`` as a real script: a few steps on some ranks, or the figures of all validation rows, served by
-the data module and by a plain DataLoader, which the trainer gives a sampler that repeats rows."""
+the data module and by DataLoaders, which the trainer gives samplers that repeat rows."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, TensorDataset
 from torchmetrics.classification import BinaryAUROC
 
 from imbalance_torch.losses import FocalLoss
@@ -26,6 +26,10 @@ from imbalance_torch.models import MLP
 from imbalance_torch.resampling import SMOTE, BatchOversampler
 from imbalance_torch.samplers import RotatingUnderSampler
 from imbalance_torch.training import ImbalancedClassifier, TabularDataModule
+
+
+class OwnBatchSampler(BatchSampler):
+    """The trainer builds it anew, around its own sampler."""
 
 
 def main(file: str, devices: int, steps: int, output: str) -> None:
@@ -77,9 +81,16 @@ def main(file: str, devices: int, steps: int, output: str) -> None:
         }
     else:
         figures = trainer.validate(module, datamodule=data, verbose=False)[0]
-        plain = DataLoader(TensorDataset(*data.rows("val")), batch_size=64)
-        again = trainer.validate(module, plain, verbose=False)[0]
-        figures |= {f"plain/{name}": value for name, value in again.items()}
+        rows = TensorDataset(*data.rows("val"))
+        batches = OwnBatchSampler(SequentialSampler(rows), batch_size=64, drop_last=False)
+        for name, loaders in {
+            "plain": DataLoader(rows, batch_size=64),
+            "list": [DataLoader(rows, batch_size=64)],
+            "batches": DataLoader(rows, batch_sampler=batches),
+        }.items():
+            again = trainer.validate(module, loaders, verbose=False)[0]
+            figures |= {f"{name}/{figure}": value for figure, value in again.items()}
+        figures["rows"] = len(rows)
     Path(f"{output}.{trainer.global_rank}").write_text(json.dumps(figures))
     if devices > 1:
         torch.distributed.destroy_process_group()  # left to the end of the interpreter, its threads abort it at times
