@@ -188,11 +188,13 @@ class ImbalancedClassifier(L.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        x, *rest = unpack(batch)
+        x, y, weight = unpack(batch)
         logits = self._flat(self(x))
-        y, *weight = (each.repeat_interleave(max(self.num_members, 1), 0) for each in rest if each is not None)
-        loss_of = own_form(self.loss) if weight else self.loss
-        loss: Tensor = loss_of(logits, y.to(logits.dtype) if y.shape == logits.shape else y, *weight)
+        if self.num_members:
+            y = y.repeat_interleave(self.num_members, 0)
+            weight = None if weight is None else weight.repeat_interleave(self.num_members, 0)
+        y = y.to(logits.dtype) if y.shape == logits.shape else y
+        loss: Tensor = self.loss(logits, y) if weight is None else own_form(self.loss)(logits, y, weight)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
