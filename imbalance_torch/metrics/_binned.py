@@ -75,13 +75,17 @@ class BinnedAveragePrecision(Metric):
         return (count * hits / (hits + false_alarms).clamp(min=1)).sum() / count.sum()
 
     def bounds(self) -> tuple[Tensor, Tensor]:
-        """Return the least and the greatest exact average precision that the histograms allow; gathers over ranks."""
+        """Return the least and the greatest exact average precision that the histograms allow; gathers over ranks.
+
+        Both are wider by the rounding of float64.
+        """
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):
             count, hits, false_alarms, negatives = self._histograms()
         last = (hits + false_alarms + 1).digamma()  # the negatives of a bin first: a sum of h / (h + f) over its hits h
         least = count - false_alarms * (last - (hits - count + false_alarms + 1).digamma())
         most = count * hits / (hits + false_alarms - negatives).clamp(min=1)
-        return least.sum() / count.sum(), most.sum() / count.sum()
+        rounding = 1e-14 * (1 + false_alarms[-1])  # that of a difference of two digammas, times the false alarms
+        return least.sum() / count.sum() - rounding, (most.sum() / count.sum() + rounding).clamp(max=1)
 
     def _histograms(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return per bin, from the highest down: positives, those up to here, negatives up to here, negatives."""

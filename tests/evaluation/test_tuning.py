@@ -17,6 +17,8 @@ import pytest
 import torch
 
 from imbalance_torch import cli
+from imbalance_torch.cli import _commands
+from imbalance_torch.cli._parser import build_parser
 from imbalance_torch.data.datasets import load_nyc_flights
 from imbalance_torch.evaluation import Tuning, tune
 from imbalance_torch.evaluation import _study as study_module
@@ -328,16 +330,16 @@ def words(file: Path) -> list[str]:
 
 @pytest.mark.parametrize("technique", RECIPES)
 def test_the_printed_command_trains_the_same(technique, file):
-    parser = cli._parser()
+    parser = build_parser()
     split = ["--split", "0.5,0.25,0.25", "--seed", "4", "--positive", "-1"]
     given = parser.parse_args(["tune", *words(file), *split[:4], f"--positive={split[-1]}", "-o", "study"])
-    options = cli._data_options(given)
+    options = _commands._data_options(given)
     settings = Settings(RECIPES[technique], network="mlp", learning_rate=1 / 700, seed=4, max_steps=3)
-    command = shlex.split(cli._train_command(options, settings))
+    command = shlex.split(_commands._train_command(options, settings))
     again = parser.parse_args(command[1:])
     assert command[0] == "imbalance-torch"
-    assert cli._data_options(again) == options
-    assert cli._settings(again) == settings
+    assert _commands._data_options(again) == options
+    assert _commands._settings(again) == settings
 
 
 def test_command_line(file, tmp_path, capsys):
