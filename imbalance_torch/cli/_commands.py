@@ -47,6 +47,7 @@ def _settings(namespace: argparse.Namespace) -> Settings:
 
 
 def demo(namespace: argparse.Namespace) -> None:
+    """Compare the techniques on the embedded flights."""
     from imbalance_torch.training import DataOptions, Settings
 
     steps, seeds = (150, 1) if namespace.fast else (1500, 3)
@@ -62,6 +63,7 @@ def demo(namespace: argparse.Namespace) -> None:
 
 
 def inspect(namespace: argparse.Namespace) -> None:
+    """Print roles, class counts, the split and the leak audit of a table."""
     from imbalance_torch.evaluation._inspect import inspect, inspection_text
 
     report = inspect(_data_options(namespace).build())
@@ -69,6 +71,7 @@ def inspect(namespace: argparse.Namespace) -> None:
 
 
 def train(namespace: argparse.Namespace) -> None:
+    """Train a detector into a run directory and print its figures."""
     from imbalance_torch.evaluation._inspect import data_summary
     from imbalance_torch.training import train
 
@@ -90,6 +93,7 @@ def train(namespace: argparse.Namespace) -> None:
 
 
 def resume(namespace: argparse.Namespace) -> None:
+    """Go on with an interrupted run and print its figures."""
     from imbalance_torch.training import resume
 
     _print_figures(resume(namespace.run, threshold=namespace.threshold), namespace.json)
@@ -97,12 +101,14 @@ def resume(namespace: argparse.Namespace) -> None:
 
 
 def evaluate(namespace: argparse.Namespace) -> None:
+    """Print the figures of a model on a labelled file."""
     from imbalance_torch.training import evaluate
 
     _print_figures(evaluate(namespace.model, namespace.file), namespace.json)
 
 
 def score(namespace: argparse.Namespace) -> None:
+    """Write score, probability and decision of each row."""
     from imbalance_torch.training import score
 
     rows = score(namespace.model, namespace.file, namespace.output, keep=namespace.keep)
@@ -114,6 +120,7 @@ def score(namespace: argparse.Namespace) -> None:
 
 
 def export(namespace: argparse.Namespace) -> None:
+    """Write a model as one ONNX or PyTorch file."""
     from imbalance_torch.training import export
 
     file = str(export(namespace.model, namespace.output, to=namespace.to))
@@ -121,6 +128,7 @@ def export(namespace: argparse.Namespace) -> None:
 
 
 def resample(namespace: argparse.Namespace) -> None:
+    """Write a table with more rows of rare classes, or fewer of the others."""
     from imbalance_torch.data import resample_table
 
     report = resample_table(
@@ -143,6 +151,7 @@ def resample(namespace: argparse.Namespace) -> None:
 
 
 def compare(namespace: argparse.Namespace) -> None:
+    """Train every technique on one split and print which one helps."""
     _compare_into(
         _data_options(namespace),
         _settings(namespace),
@@ -168,6 +177,7 @@ def _compare_into(
 
 
 def tune(namespace: argparse.Namespace) -> None:
+    """Search technique and learning rate, and print whether it helped."""
     from imbalance_torch.evaluation import tune
     from imbalance_torch.evaluation._tuning import tuning_text
 

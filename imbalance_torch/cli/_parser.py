@@ -38,6 +38,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> _Parser:
+    """Return the parser of every command but those of LightningCLI."""
     parser = _Parser(prog="imbalance-torch", description="Train, compare and use detectors of rare classes.")
     parser.add_argument("--version", action="version", version=f"imbalance_torch {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
