@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from imbalance_torch import losses, resampling, samplers
     from imbalance_torch._versions import show_versions
     from imbalance_torch.class_stats import class_counts, class_weights, describe_weights, sample_weights
-    from imbalance_torch.evaluation import compare
+    from imbalance_torch.evaluation import advise, compare
     from imbalance_torch.losses import ClassWeightedCrossEntropyLoss, FocalLoss, SigmoidFocalLoss
     from imbalance_torch.neighbors import knn
     from imbalance_torch.priors import adjust_logits, init_prior_bias_
@@ -42,6 +42,7 @@ _MODULE_OF = {
     "SigmoidFocalLoss": "losses",
     "TabularDataModule": "training",
     "adjust_logits": "priors",
+    "advise": "evaluation",
     "class_counts": "class_stats",
     "class_weights": "class_stats",
     "compare": "evaluation",
@@ -68,6 +69,7 @@ __all__ = [
     "SigmoidFocalLoss",
     "TabularDataModule",
     "adjust_logits",
+    "advise",
     "class_counts",
     "class_weights",
     "compare",

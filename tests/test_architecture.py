@@ -23,7 +23,7 @@ LINES = [
     ["losses", "resampling", "samplers", "models", "metrics", "decision"],
     ["data"],
     ["training"],
-    ["evaluation", "integrations"],
+    ["evaluation", "integrations", "_doctor"],
     ["cli"],
     ["__main__"],
 ]

@@ -54,17 +54,27 @@ def test_inspect(table, capsys):
 
 def test_compare(table, tmp_path, capsys):
     out = tmp_path / "c"
-    words = ["compare", str(table), *FAST, "--num-seeds", "2", "--recipes", "class_weighted,smote", "-o", str(out)]
+    words = ["compare", str(table), *FAST[:4], "--batch-size", "64", "--splits", "fixed", "-o", str(out)]
+    words += ["--budgets", "5,10", "--num-repeats", "2,3", "--techniques", "class_weighted,focal:3+smote:0.1"]
     assert main([*words, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert list(printed["techniques"]) == ["baseline", "class_weighted", "smote"]
-    assert printed["recommended"] in printed["techniques"]
-    assert json.loads((out / "results.json").read_text())["reason"] == printed["reason"]
-    page = (out / "report.html").read_text()
-    assert page.count("<svg") == 5
-    assert "<script" not in page
-    assert 'src="' not in page
+    names = ["baseline", "class_weighted", "focal:3+smote:0.1"]
+    assert [list(rows) for rows in printed["means"].values()] == [names, names]
+    assert [(effect["budget"], effect["pairs"]) for effect in printed["effects"]] == [(5, 2)] * 2 + [(10, 3)] * 2
+    assert json.loads((out / "summary.json").read_text())["reason"] == printed["reason"]
     assert (out / "model/manifest.json").is_file()
+    page = (out / "report.html").read_text()
+    assert main(["report", str(out), "-o", str(tmp_path / "again.html")]) == 0
+    assert (tmp_path / "again.html").read_text() == page
+    assert main(words) == 0
+    assert "recommended: baseline: no technique beats" in capsys.readouterr().out
+
+
+def test_report_of_a_run(table, tmp_path, capsys):
+    assert main(["train", str(table), *FAST, "-o", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    assert main(["report", str(tmp_path / "run"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"report": str(tmp_path / "run" / "report.html")}
 
 
 def frame(**columns: object) -> pd.DataFrame:
@@ -128,15 +138,20 @@ def test_unreadable_files(content, name, message, tmp_path, capsys):
         (["train", "TABLE", *FAST, "-o", "run", "--threshold", "balanced"], "Did you mean 'balanced_accuracy'?"),
         (["train", "TABLE", *FAST, "-o", "run", "--threshold", "cost:FX=1"], "cost:FN=10,FP=1"),
         (["train", "TABLE", *FAST, "-o", "run", "--threshold", "cost:FN=-1"], "both > 0"),
-        (["compare", "TABLE", *FAST, "-o", "TABLE"], "is a file"),
+        (["compare", "TABLE", *FAST[:4], "-o", "TABLE"], "is a file"),
         (["train", "TABLE", *FAST, "-o", "run", "--split", "0.5,0.5,0.5"], "sum to 1"),
         (["train", "TABLE", *FAST, "-o", "run", "--max-steps", "0"], "`max_steps` must be >= 1"),
         (["train", "TABLE", *FAST, "-o", "run", "--device", "tpu"], "`device` must be one of"),
         (["train", "TABLE", *FAST, "-o", "TABLE"], "is not empty"),
-        (["compare", "TABLE", *FAST, "-o", "run", "--recipes", "focus"], "Did you mean 'focal'?"),
+        (["compare", "TABLE", *FAST[:4], "-o", "run", "--techniques", "focus"], "Did you mean 'focal'?"),
+        (["compare", "TABLE", *FAST[:4], "-o", "run", "--budgets", "short,long"], "whole numbers such as 300,1500"),
+        (["compare", "TABLE", *FAST[:4], "-o", "run", "--splits", "folds"], "`splits` must be one of"),
+        (["report", "nowhere"], "neither a run nor a comparison"),
         (["resume", "nowhere"], "holds no run"),
         (["evaluate", "nowhere", "TABLE"], "is not a model directory"),
         (["score", "nowhere", "TABLE", "-o", "s.csv"], "is not a model directory"),
+        (["score", "nowhere", "TABLE", "-o", "s.csv", "--device", "tpu"], "`device` must be one of"),
+        (["evaluate", "nowhere", "TABLE", "--device", "tpu"], "`device` must be one of"),
         (["fit", "--allow-import"], "needs the name of a package"),
         (["fit", "--config", "missing.yaml"], "missing.yaml"),
         (["fit", "--config"], "--config: expected one argument"),
@@ -191,21 +206,10 @@ def test_scores_that_are_not_finite_exit_3(table, tmp_path, capsys):
     assert "Lower the learning rate" in capsys.readouterr().err
 
 
-def test_a_repeated_recipe_counts_once(table, tmp_path, capsys):
-    words = [
-        "compare",
-        str(table),
-        *FAST,
-        "--num-seeds",
-        "1",
-        "--recipes",
-        "focal,focal",
-        "-o",
-        str(tmp_path),
-        "--json",
-    ]
-    assert main(words) == 0
-    assert list(json.loads(capsys.readouterr().out)["techniques"]) == ["baseline", "focal"]
+def test_a_repeated_technique_counts_once(table, tmp_path, capsys):
+    words = ["compare", str(table), *FAST[:4], "--budgets", "2", "--num-repeats", "1", "--techniques", "focal,focal"]
+    assert main([*words, "-o", str(tmp_path), "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["means"]["2"]) == ["baseline", "focal"]
 
 
 @pytest.mark.slow
@@ -322,7 +326,7 @@ def test_a_config_by_its_short_flag_names_its_data_module(tmp_path, capsys):
 @pytest.mark.slow
 def test_the_demo_keeps_its_promise_on_calibration(tmp_path, capsys):
     assert main(["demo", "-o", str(tmp_path), "--json"]) == 0
-    techniques = json.loads(capsys.readouterr().out)["techniques"]
+    techniques = json.loads(capsys.readouterr().out)["means"]["1500"]
     limit = techniques["baseline"]["calibration_error"]
     for name in ("class_weighted", "undersample"):
         after, before = techniques[name]["calibration_error"], techniques[name]["raw_calibration_error"]

@@ -31,7 +31,7 @@ TOP_LEVEL = set(
     class_counts class_weights describe_weights sample_weights adjust_logits init_prior_bias_ knn show_versions
     FocalLoss SigmoidFocalLoss ClassWeightedCrossEntropyLoss SMOTE BatchOversampler
     ClassBalancedSampler RotatingUnderSampler ShuffledSampler labels_of make_loader
-    Detector ImbalancedClassifier TabularDataModule compare losses resampling samplers
+    Detector ImbalancedClassifier TabularDataModule advise compare losses resampling samplers
     """.split()
 )
 

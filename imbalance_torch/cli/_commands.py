@@ -6,7 +6,8 @@ import argparse
 import json
 import shlex
 import warnings
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imbalance_torch.training import DataOptions, Settings
@@ -50,15 +51,13 @@ def demo(namespace: argparse.Namespace) -> None:
     """Compare the techniques on the embedded flights."""
     from imbalance_torch.training import DataOptions, Settings
 
-    steps, seeds = (150, 1) if namespace.fast else (1500, 3)
-    options = DataOptions("nyc_flights")
+    plan = {"budgets": [150], "num_repeats": 1} if namespace.fast else {"budgets": [300, 1500], "num_repeats": 3}
     _compare_into(
-        options,
-        Settings(network="mlp", max_steps=steps, seed=namespace.seed),
-        None,
-        seeds,
-        namespace.output,
-        namespace.json,
+        DataOptions("nyc_flights"),
+        namespace,
+        settings=Settings(network="mlp", seed=namespace.seed),
+        splits="fixed",
+        **plan,
     )
 
 
@@ -68,6 +67,33 @@ def inspect(namespace: argparse.Namespace) -> None:
 
     report = inspect(_data_options(namespace).build())
     print(json.dumps(report) if namespace.json else inspection_text(report))
+
+
+def advise(namespace: argparse.Namespace) -> None:
+    """Print which techniques are worth a try on a table and why, and write the recipe of the first."""
+    from imbalance_torch.evaluation import ESTIMATORS, advise, race
+    from imbalance_torch.evaluation._advice import advice_text
+    from imbalance_torch.training._run import write_text
+
+    data = _data_options(namespace).build()
+    advice = advise(data, metric=namespace.metric, fixed_threshold=namespace.fixed_threshold, model=namespace.model)
+    record, text, chosen = advice.to_dict(), advice_text(advice), None
+    if namespace.race and len(advice.techniques) > 1:
+        found = race(
+            data,
+            advice.techniques,
+            settings=_settings(namespace),
+            num_repeats=namespace.num_repeats,
+            metric=advice.goal.figure,
+        )
+        chosen = None if found.chosen in ESTIMATORS else found.chosen
+        record, text = {**record, "race": found.to_dict()}, f"{text}\n\nrace: {found.reason}"
+    elif namespace.race:
+        text += "\n\nrace: no technique is advised beside the baseline, so nothing was raced"
+    print(json.dumps(record) if namespace.json else text)
+    if namespace.output is not None:
+        write_text(Path(namespace.output), advice.recipe(chosen))
+        _next(f"train it with: imbalance-torch fit --config {shlex.quote(namespace.output)}", namespace.json)
 
 
 def train(namespace: argparse.Namespace) -> None:
@@ -104,14 +130,14 @@ def evaluate(namespace: argparse.Namespace) -> None:
     """Print the figures of a model on a labelled file."""
     from imbalance_torch.training import evaluate
 
-    _print_figures(evaluate(namespace.model, namespace.file), namespace.json)
+    _print_figures(evaluate(namespace.model, namespace.file, device=namespace.device), namespace.json)
 
 
 def score(namespace: argparse.Namespace) -> None:
     """Write score, probability and decision of each row."""
     from imbalance_torch.training import score
 
-    rows = score(namespace.model, namespace.file, namespace.output, keep=namespace.keep)
+    rows = score(namespace.model, namespace.file, namespace.output, keep=namespace.keep, device=namespace.device)
     print(
         json.dumps({"rows": rows, "output": namespace.output})
         if namespace.json
@@ -151,29 +177,37 @@ def resample(namespace: argparse.Namespace) -> None:
 
 
 def compare(namespace: argparse.Namespace) -> None:
-    """Train every technique on one split and print which one helps."""
+    """Fit techniques on the same splits and print whether one beats the baseline."""
+    names = ("budgets", "splits", "metric") + ("techniques",) * (namespace.techniques is not None)
+    counts = namespace.num_repeats
     _compare_into(
         _data_options(namespace),
-        _settings(namespace),
-        namespace.recipes,
-        namespace.num_seeds,
-        namespace.output,
-        namespace.json,
+        namespace,
+        settings=_settings(namespace),
+        num_repeats=counts if len(counts) > 1 else counts[0],
+        **{name: getattr(namespace, name) for name in names},
     )
 
 
-def _compare_into(
-    options: DataOptions, settings: Settings, recipes: list[str] | None, seeds: int, output: str, as_json: bool
-) -> None:
+def _compare_into(options: DataOptions, namespace: argparse.Namespace, **keywords: Any) -> None:
     from imbalance_torch.evaluation import as_text, compare_into
 
-    comparison, report = compare_into(output, options.build(), settings=settings, recipes=recipes, num_seeds=seeds)
-    if as_json:
+    comparison, report = compare_into(namespace.output, options.build(), **keywords)
+    if namespace.json:
         print(json.dumps({**comparison.to_dict(), "report": str(report)}))
-    else:
-        print(as_text(comparison))
-        print(f"report:      {report}")
+        return
+    print(as_text(comparison))
+    print(f"report:      {report}")
+    if comparison.recommended in comparison.models:
         print(f"model:       {report.parent / 'model'}")
+
+
+def report(namespace: argparse.Namespace) -> None:
+    """Write the HTML report of a run or a comparison."""
+    from imbalance_torch.evaluation import report
+
+    file = str(report(namespace.directory, namespace.output))
+    print(json.dumps({"report": file}) if namespace.json else file)
 
 
 def tune(namespace: argparse.Namespace) -> None:
@@ -206,6 +240,16 @@ def _train_command(options: DataOptions, settings: Settings) -> str:
     words = [f"--{name.replace('_', '-')}={value}" for name, value in flags]
     words += ["--no-audit"] * (not options.audit)
     return shlex.join(["imbalance-torch", "train", options.source, *words, "-o", "runs/best"])
+
+
+def doctor(namespace: argparse.Namespace) -> None:
+    """Print versions, packages and devices, and whether a small fit works."""
+    from imbalance_torch._doctor import examine, report_text
+
+    report = examine()
+    print(json.dumps(report) if namespace.json else report_text(report))
+    if report["problems"]:
+        raise OSError("; ".join(report["problems"]))
 
 
 def _print_figures(figures: dict[str, float], as_json: bool) -> None:

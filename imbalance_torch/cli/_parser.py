@@ -58,6 +58,22 @@ def build_parser() -> _Parser:
     inspect = add("inspect", commands.inspect, "print roles, class counts, the split and the leak audit of a table")
     _add_data(inspect)
 
+    advise = add("advise", commands.advise, "say which techniques are worth a try on a table, and why")
+    _add_data(advise)
+    advise.add_argument("--metric", default="ap", help="what counts: ap, auroc, balanced_accuracy or log_loss")
+    advise.add_argument(
+        "--fixed-threshold", action="store_true", help="decisions are taken at 0.5, or for the likeliest class"
+    )
+    advise.add_argument(
+        "--model", default="network", help="network, deep (trained to zero training error) or trees (gradient boosting)"
+    )
+    advise.add_argument(
+        "--race", action="store_true", help="let the advised techniques race on training and validation rows"
+    )
+    advise.add_argument("--num-repeats", type=int, default=10, help="repeats of the race's final")
+    _add_network(advise, "mlp")
+    advise.add_argument("-o", "--output", default=None, help="YAML recipe to write, for `fit --config`")
+
     train = add("train", commands.train, "train a detector and leave a run directory with a model in it")
     _add_data(train)
     _add_training(train, "tabm")
@@ -94,12 +110,14 @@ def build_parser() -> _Parser:
     evaluate = add("evaluate", commands.evaluate, "print the figures of a model on a labelled file")
     evaluate.add_argument("model", help="model directory")
     evaluate.add_argument("file", help="CSV or Parquet file with the target column")
+    _add_device(evaluate)
 
     score = add("score", commands.score, "write score, probability and decision for each row of a file")
     score.add_argument("model", help="model directory")
     score.add_argument("file", help="CSV or Parquet file of raw rows")
     score.add_argument("-o", "--output", required=True, help="CSV or Parquet file to write")
     score.add_argument("--keep", type=_names, default=[], metavar="COLUMN[,...]", help="columns to copy to the output")
+    _add_device(score)
 
     export = add("export", commands.export, "write a model as one ONNX or PyTorch file that needs no imbalance_torch")
     export.add_argument("model", help="model directory")
@@ -128,17 +146,42 @@ def build_parser() -> _Parser:
         "--provenance", action="store_true", help="add the columns is_synthetic, base_row, neighbor_row and gap"
     )
     resample.add_argument("--seed", type=int, default=0, help="seed of everything random")
-    resample.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    _add_device(resample)
     resample.add_argument("-o", "--output", required=True, help="CSV or Parquet file to write")
 
-    compare = add("compare", commands.compare, "train every technique on one split and say whether one helps")
-    _add_data(compare)
-    _add_training(compare, "mlp")
-    compare.add_argument(
-        "--recipes", type=_names, default=None, metavar="NAME[,...]", help="techniques; default all five"
+    compare = add(
+        "compare", commands.compare, "fit techniques on the same splits and say whether one beats the baseline"
     )
-    compare.add_argument("--num-seeds", type=int, default=2, help="fits per technique")
-    compare.add_argument("-o", "--output", required=True, help="directory of the report and the model")
+    _add_data(compare)
+    _add_network(compare, "mlp")
+    compare.add_argument(
+        "--techniques",
+        type=_names,
+        default=None,
+        metavar="NAME[,...]",
+        help="recipes (focal, smote, undersample, ...), names joined by + with figures after : (focal:2+smote:0.25), "
+        "or models from outside (hist_gradient_boosting, lightgbm, xgboost, ...); by default the five recipes",
+    )
+    compare.add_argument(
+        "--budgets", type=_integers, default=[300, 1500], metavar="N[,...]", help="optimiser steps, short and long"
+    )
+    compare.add_argument(
+        "--num-repeats", type=_integers, default=[10], metavar="N[,...]", help="repeats, of all budgets or of each"
+    )
+    compare.add_argument("--splits", default="auto", help="auto, random, prequential or fixed")
+    compare.add_argument(
+        "--metric",
+        default="ap",
+        help="of the verdicts: ap, auroc, balanced_accuracy, raw_balanced_accuracy (uncorrected, at 0.5), f1 or "
+        "neg_log_loss",
+    )
+    compare.add_argument(
+        "-o", "--output", required=True, help="directory of results, report and model; the same command goes on there"
+    )
+
+    report = add("report", commands.report, "write the HTML report of a run or a comparison")
+    report.add_argument("directory", help="directory that `train` or `compare` wrote")
+    report.add_argument("-o", "--output", default=None, help="file to write; by default report.html in the directory")
 
     tune = add("tune", commands.tune, "search technique and learning rate on validation rows, and say if it helped")
     _add_data(tune)
@@ -146,6 +189,8 @@ def build_parser() -> _Parser:
     tune.add_argument("--num-trials", type=int, default=20, help="trials in total, those of earlier calls included")
     tune.add_argument("--num-seeds", type=int, default=3, help="new seeds for the comparison on test rows at the end")
     tune.add_argument("-o", "--output", required=True, help="directory of the study; the same command goes on with it")
+
+    add("doctor", commands.doctor, "print versions, packages and devices, and whether a small fit works")
 
     for name in LIGHTNING_COMMANDS:
         subparsers.add_parser(name, help=f"LightningCLI: {name} --config YAML")
@@ -177,10 +222,18 @@ def _add_data(parser: _Parser) -> None:
 
 
 def _add_training(parser: _Parser, network: str) -> None:
-    parser.add_argument("--network", default=network, help="tabm, mlp (the fast form) or resnet")
+    _add_network(parser, network)
     parser.add_argument("--max-steps", type=int, default=1500, help="optimiser steps")
+
+
+def _add_network(parser: _Parser, network: str) -> None:
+    parser.add_argument("--network", default=network, help="tabm, mlp (the fast form) or resnet")
     parser.add_argument("--batch-size", type=int, default=512, help="rows in a batch")
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="peak of the schedule")
+    _add_device(parser)
+
+
+def _add_device(parser: _Parser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
 
@@ -193,6 +246,13 @@ def _role(text: str) -> tuple[str, str]:
     if not column:
         raise argparse.ArgumentTypeError(f"expected COLUMN=ROLE such as zip=categorical, got {text!r}")
     return column, role
+
+
+def _integers(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected whole numbers such as 300,1500, got {text!r}") from None
 
 
 def _numbers(text: str) -> list[float]:

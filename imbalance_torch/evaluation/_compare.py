@@ -1,62 +1,52 @@
-"""compare: several techniques on one split, with equal steps, paired by seed, against the plain baseline."""
+"""compare: techniques on the same splits, with the same seeds and steps, against the tuned plain baseline."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+import pandas as pd
+from rich.progress import Progress
 
 from imbalance_torch._checks import check_choice, check_int
-from imbalance_torch.decision import Calibration, threshold_for_balanced_accuracy, threshold_for_f_beta
-from imbalance_torch.metrics import binary_scores
-from imbalance_torch.metrics._bootstrap import bootstrap_average_precision
-from imbalance_torch.training import RECIPES, Settings, StepProgress, TabularDataModule, TabularModel, fit
+from imbalance_torch._random import mix
+from imbalance_torch.data import Split
+from imbalance_torch.evaluation._arms import (
+    BASELINE,
+    Arm,
+    Outcome,
+    build_arms,
+    describe,
+    fit_estimator,
+    fit_technique,
+    realism,
+)
+from imbalance_torch.evaluation._figures import figures_of
+from imbalance_torch.evaluation._fit_cost import measured_cost
+from imbalance_torch.evaluation._repeats import cut, kind_of_splits, ratio_of_test_to_train, with_split
+from imbalance_torch.evaluation._results import KEY, Results, content_hash, read_models, read_protocol
+from imbalance_torch.evaluation._scored import Scored
+from imbalance_torch.evaluation._statistics import Effect, verdicts
+from imbalance_torch.training import RECIPES, Settings, StepProgress, TabularDataModule, TabularModel, Technique
 from imbalance_torch.training._callbacks import progress_bar, waiting
 
-BASELINE = "baseline"
-
-
-@dataclass
-class Arm:
-    """One technique: its figures (means over seeds) and, of the first seed, its model and its test probabilities.
-
-    Attributes:
-        name: of the recipe.
-        scores: mean figures over the seeds; ``raw_*`` are before the prior correction.
-        ap_interval: 95 % stratified-bootstrap interval of the AP.
-        ap_difference: AP minus the baseline's, with the lowest and highest value of its simultaneous 95 % interval.
-        ap_by_seed: AP of each seed.
-        model: of the first seed, its threshold (best F1) chosen on validation rows.
-        raw: uncorrected test probabilities of the first seed, (N,).
-        corrected: corrected ones, (N,).
-    """
-
-    name: str
-    scores: dict[str, float]
-    ap_interval: tuple[float, float]
-    ap_difference: tuple[float, float, float]
-    ap_by_seed: list[float]
-    model: TabularModel
-    raw: Tensor
-    corrected: Tensor
-
-    @property
-    def calibration(self) -> Calibration:
-        """The calibration map of the model, chosen on validation rows."""
-        chosen = self.model.classifier.calibration
-        assert chosen is not None
-        return chosen
-
-    @property
-    def threshold(self) -> float:
-        """The threshold of the model."""
-        chosen = self.model.threshold
-        return chosen if isinstance(chosen, float) else 0.5
+BUDGETS = (300, 1500)
+METRICS = {
+    "ap": "AP",
+    "auroc": "AUROC",
+    "balanced_accuracy": "balanced accuracy",
+    "raw_balanced_accuracy": "balanced accuracy at 0.5",
+    "f1": "F1",
+    "neg_log_loss": "negative log-loss",
+}
+_KEPT = 200_000
+_LISTS = ["target", "raw", "corrected", "time", "group", "realism"]
 
 
 @dataclass
@@ -64,197 +54,354 @@ class Comparison:
     """The outcome of :func:`compare`.
 
     Attributes:
-        arms: one per technique, the baseline first.
-        target: of the test rows, (N,).
+        results: one row per fit: ``technique``, ``budget`` (steps), ``repeat``, ``seed``, the figures, ``threshold``
+            (best F1 on validation rows), ``calibration`` and ``calibration_reason``, ``seconds``,
+            ``peak_memory_mib``, ``rows_seen``.
+        effects: the verdict of each technique at each budget.
+        classes: labels of the classes.
         data: facts about the data, as text.
-        settings: of every fit but for the technique and the seed.
-        seeds: how many.
+        settings: of every fit, but for technique, budget and seed.
+        protocol: splits, repeats and the like.
+        scored: test rows of the first repeat at the largest budget, of each technique.
+        models: the models of these; none of a model from outside.
         recommended: name of the technique to use.
         reason: why, in one sentence.
     """
 
-    arms: list[Arm]
-    target: Tensor
+    results: pd.DataFrame
+    effects: list[Effect]
+    classes: list[Any]
     data: dict[str, str]
     settings: Settings
-    seeds: int
+    protocol: dict[str, Any]
+    scored: dict[str, Scored]
+    models: dict[str, TabularModel]
     recommended: str
     reason: str
 
     @property
-    def best(self) -> Arm:
-        """The recommended arm."""
-        return next(arm for arm in self.arms if arm.name == self.recommended)
+    def techniques(self) -> list[str]:
+        """Names of the techniques, the baseline first."""
+        return list(self.scored)
+
+    @property
+    def budgets(self) -> list[int]:
+        """Budgets in steps, the smallest first."""
+        return sorted(self.results["budget"].unique().tolist())
+
+    def means(self, budget: int) -> pd.DataFrame:
+        """Return the mean of each figure over the repeats, a row per technique."""
+        rows = self.results[self.results["budget"] == budget]
+        return rows.groupby("technique").mean(numeric_only=True).loc[self.techniques]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all figures as a JSON object."""
+        """Return the means and the verdicts as a JSON object."""
         return {
             "data": self.data,
             "settings": self.settings.to_dict(),
-            "seeds": self.seeds,
+            "protocol": self.protocol,
             "recommended": self.recommended,
             "reason": self.reason,
-            "threshold": self.best.model.threshold,
-            "techniques": {
-                arm.name: {
-                    **arm.scores,
-                    "ap_interval": list(arm.ap_interval),
-                    "ap_difference": list(arm.ap_difference),
-                    "ap_by_seed": arm.ap_by_seed,
-                    "calibration": arm.calibration.to_dict(),
+            "threshold": self.scored[self.recommended].threshold,
+            "effects": [{name: _finite(value) for name, value in asdict(effect).items()} for effect in self.effects],
+            "means": {
+                str(budget): {
+                    technique: {name: _finite(value) for name, value in row.items() if name not in (*KEY, "seed")}
+                    for technique, row in self.means(budget).to_dict("index").items()
                 }
-                for arm in self.arms
+                for budget in self.budgets
             },
         }
 
 
 def compare(
     data: TabularDataModule,
+    techniques: Sequence[str | tuple[str, Arm]] = tuple(RECIPES),
     *,
-    recipes: Sequence[str] = tuple(RECIPES),
-    num_seeds: int = 2,
     settings: Settings | None = None,
-    num_replicates: int = 500,
+    budgets: Sequence[int] = BUDGETS,
+    num_repeats: int | Sequence[int] = 10,
+    splits: str = "auto",
+    metric: str = "ap",
+    directory: str | Path | None = None,
 ) -> Comparison:
-    """Train each technique on the same split with the same number of steps and seeds, and say whether one helps.
+    """Fit each technique on the same splits with the same steps and seeds, and say whether one beats the baseline.
+
+    The baseline is cross-entropy with the output bias at the log prior and a tuned threshold; it is always among the
+    techniques. Each repeat has its split and its seed, the same for all: differences are paired. Verdicts are those
+    of :func:`verdicts`, Holm-adjusted within a budget.
 
     Args:
-        data: a two-class table; the test part is used for the figures alone, thresholds come from the validation part.
-        recipes: names of techniques; the baseline (cross-entropy, output bias at the log prior, tuned threshold) is
-            always among them.
-        num_seeds: fits per technique; weights, batches and dropout differ, the split does not.
-        settings: budget and network of every fit; their technique is replaced.
-        num_replicates: bootstrap replicates of the test rows.
+        data: the table. Its own split counts with ``splits="fixed"`` alone; the others have the same shares.
+        techniques: names of recipes ("focal", "smote", ...), registry names joined by "+" with their figures after ":"
+            ("rotating_undersampling:1", "focal:2+smote:0.25"), models from outside ("hist_gradient_boosting",
+            "lightgbm", "xgboost", "random_forest", "logistic_regression"), or pairs ``(name, Technique or estimator)``,
+            an estimator having ``fit`` and ``predict_proba``.
+        settings: network, batch size and the like of every fit; its technique and ``max_steps`` are replaced.
+        budgets: optimiser steps; a technique that wins at one budget alone is not recommended. A model from outside
+            has its own budget: it is fitted once a repeat, and its figures count at every budget.
+        num_repeats: repeats, for each budget or for all.
+        splits: "random" (stratified, or whole groups), "prequential" (windows that move on in time) or "fixed" (one
+            split, other seeds); "auto" takes prequential with a time column, else random.
+        metric: what the verdicts are on: "ap" (macro-averaged beyond two classes), "auroc", "balanced_accuracy" (at the
+            tuned threshold), "raw_balanced_accuracy" (uncorrected, at 0.5), "f1" or "neg_log_loss".
+        directory: where ``results.parquet`` and the models are kept; each fit is there at once, and the same call goes
+            on after an interruption, or adds techniques, budgets and repeats.
 
     Returns:
-        A :class:`Comparison`. A technique is recommended over the baseline only if there are two or more seeds, its AP
-        is higher in each of them, and the paired bootstrap interval of the difference, Bonferroni-corrected over the
-        techniques, excludes 0. That interval speaks of the sampling of test rows, the seeds of training noise.
+        A :class:`Comparison`. A technique is recommended over the baseline if its verdict is "better" at every budget.
 
     Raises:
-        ValueError: an unknown recipe, or a target with more than two classes.
+        ValueError: an unknown technique, a class absent from a part of a split, or a directory with another comparison.
+        FileExistsError: the directory holds something else.
+
+    Notes:
+        Thresholds and calibration maps come from the validation rows of the repeat. Models from outside see
+        standardised numbers, missing-value flags and category codes.
+
+    References:
+        Nadeau and Bengio, Inference for the generalization error, 2003; Holm, 1979.
+
+    Example:
+        >>> from imbalance_torch.training import Settings, TabularDataModule
+        >>> comparison = compare(
+        ...     TabularDataModule("nyc_flights", drop=["tailnum"], audit=False),
+        ...     ["class_weighted"], settings=Settings(network="mlp"), budgets=[2], num_repeats=2, splits="fixed",
+        ... )
+        >>> comparison.recommended, comparison.techniques
+        ('baseline', ['baseline', 'class_weighted'])
     """
     settings = settings or Settings(network="mlp")
-    check_int("num_seeds", num_seeds, minimum=1)
-    names = list(dict.fromkeys([BASELINE, *(check_choice("recipes", name, RECIPES) for name in recipes)]))
+    arms, plan = build_arms(techniques), _plan(budgets, num_repeats)
+    check_choice("metric", metric, METRICS)
     with waiting("reading and encoding"):
         data.setup()
-    if data.num_classes != 2:
-        raise ValueError(f"`compare` needs a target with two classes, got {data.num_classes}.")
-    x_val, y_val = data.rows("val")
-    x_test, y_test = data.rows("test")
-    runs: dict[str, list[_Fit]] = {name: [] for name in names}
-    with progress_bar() as progress:
-        for seed in range(num_seeds):
-            for name in names:
-                start = time.perf_counter()
-                chosen = replace(settings, technique=RECIPES[name], seed=settings.seed + seed)
-                model = fit(data, chosen, progress=StepProgress(f"{name} (seed {seed})", progress=progress))
-                seconds = time.perf_counter() - start
-                runs[name].append(_evaluate(model, x_val, y_val, x_test, y_test, seconds))
-    with waiting("bootstrap"):
-        intervals = _intervals(runs, y_test.numpy(), num_replicates)
-    arms = [_arm(name, fits, intervals[name], runs[BASELINE]) for name, fits in runs.items()]
-    recommended, reason = _verdict(arms)
-    return Comparison(arms, y_test, _facts(data), settings, num_seeds, recommended, reason)
+    kind = kind_of_splits(data, splits)
+    cuts = cut(data, kind, max(plan.values()))
+    protocol = {
+        "splits": kind,
+        "windows": len(cuts) if kind == "prequential" else None,
+        "data": content_hash(data.frame),
+        "target": data.schema.to_dict(),
+        "shares": list(data.split_shares),
+        "split seed": data.seed,
+        "settings": replace(settings, technique=Technique(), max_steps=1).to_dict(),
+        "facts": facts_of(data, kind),
+        "techniques": list(arms),
+        "metric": metric,
+        "repeats": {str(budget): count for budget, count in plan.items()},
+        "test to train": ratio_of_test_to_train(cuts),
+    }
+    with ExitStack() as stack:
+        place = stack.enter_context(TemporaryDirectory()) if directory is None else directory
+        results = Results(Path(place), protocol, {name: describe(arm) for name, arm in arms.items()})
+        progress = stack.enter_context(progress_bar())
+        _Work(data, cuts, plan, settings, results, progress).run(arms)
+        rows = results.finish()
+        return assemble(rows, read_protocol(results.directory), read_models(results.directory, max(plan)))
+
+
+def assemble(rows: pd.DataFrame, protocol: dict[str, Any], models: dict[str, TabularModel]) -> Comparison:
+    """Turn the rows of all fits into a comparison with its verdicts."""
+    techniques, classes = protocol["techniques"], protocol["target"]["classes"]
+    repeats = {int(budget): count for budget, count in protocol["repeats"].items()}
+    ratio = None if protocol["splits"] == "fixed" else protocol["test to train"]
+    effects: list[Effect] = []
+    for budget in sorted(repeats):
+        own = rows[(rows["budget"] == budget) & (rows["repeat"] < repeats[budget])]
+        table = own.pivot_table(index="repeat", columns="technique", values=protocol["metric"])
+        differences = {name: (table[name] - table[BASELINE]).tolist() for name in techniques[1:]}
+        effects += verdicts(differences, budget=budget, test_to_train=ratio, metric=METRICS[protocol["metric"]])
+    first = rows[(rows["budget"] == max(repeats)) & (rows["repeat"] == 0)].set_index("technique")
+    scored = {name: _scored(first.loc[name], classes) for name in techniques}
+    asked = rows["technique"].isin(techniques) & (rows["repeat"] < rows["budget"].map(repeats))
+    return Comparison(
+        rows[asked].drop(columns=_LISTS, errors="ignore").reset_index(drop=True),
+        effects,
+        classes,
+        protocol["facts"],
+        Settings.from_dict(protocol["settings"]),
+        protocol,
+        scored,
+        {name: model for name, model in models.items() if name in techniques},
+        *_recommendation(effects, METRICS[protocol["metric"]]),
+    )
 
 
 @dataclass
-class _Fit:
-    model: TabularModel
-    raw: Tensor
-    corrected: Tensor
-    scores: dict[str, float]
+class _Work:
+    """The fits of a comparison that are still to be done."""
+
+    data: TabularDataModule
+    cuts: list[Split]
+    plan: dict[int, int]
+    settings: Settings
+    results: Results
+    progress: Progress
+    _outside: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+
+    def run(self, arms: dict[str, Arm]) -> None:
+        """Do them, repeat by repeat, so that what there is after an interruption is paired."""
+        task = self.progress.add_task("comparison", total=sum(self.plan.values()) * len(arms))
+        for repeat, split in enumerate(self.cuts):
+            cells = [(name, budget) for budget, count in self.plan.items() if repeat < count for name in arms]
+            open_cells = [(name, budget) for name, budget in cells if (name, budget, repeat) not in self.results]
+            self.progress.advance(task, len(cells) - len(open_cells))
+            if not open_cells:
+                continue
+            own = self.data if split is self.data.split else with_split(self.data, split)
+            for name, budget in open_cells:
+                self._fit(name, arms[name], budget, repeat, own)
+                self.progress.advance(task)
+
+    def _fit(self, name: str, arm: Arm, budget: int, repeat: int, data: TabularDataModule) -> None:
+        seed = self.settings.seed + repeat
+        if (name, repeat) in self._outside:
+            self.results.add(self._outside[name, repeat] | {"budget": budget})
+            return
+        settings = replace(self.settings, max_steps=budget, seed=seed)
+        with measured_cost() as cost:
+            if isinstance(arm, Technique):
+                bar = StepProgress(f"{name}, {budget} steps, repeat {repeat}", progress=self.progress)
+                outcome = fit_technique(arm, data, settings, bar)
+            else:
+                outcome = fit_estimator(arm, data, seed)
+        y_val, y_test = data.rows("val")[1], data.rows("test")[1]
+        figures, threshold = figures_of(outcome, y_val, y_test)
+        row: dict[str, Any] = {
+            "technique": name,
+            "budget": budget,
+            "repeat": repeat,
+            "seed": seed,
+            **figures,
+            "threshold": np.atleast_1d(threshold),
+            "calibration": outcome.calibration.name,
+            "calibration_reason": outcome.calibration.reason,
+            "seconds": cost.seconds,
+            "peak_memory_mib": cost.peak_memory_mib,
+            "rows_seen": outcome.rows_seen,
+            "prior": np.asarray(data.class_counts) / sum(data.class_counts),
+            "train_shares": np.asarray(outcome.train_shares),
+        }
+        if repeat == 0:
+            row |= _test_rows(outcome, data) | {
+                "realism": realism(None if outcome.model is None else outcome.model.classifier.resampler, data)
+            }
+            if outcome.model is not None:
+                outcome.model.threshold = threshold
+                outcome.model.card = {"test": figures, "settings": settings.to_dict()}
+                outcome.model.save(self.results.model_directory(name, budget))
+        if outcome.model is None:
+            self._outside[name, repeat] = row
+        self.results.add(row)
 
 
-def _evaluate(
-    model: TabularModel, x_val: Tensor, y_val: Tensor, x_test: Tensor, y_test: Tensor, seconds: float
-) -> _Fit:
-    logits = model.logits(x_val)
-    model.classifier.calibrate(logits.double(), y_val)
-    p_val = model.probabilities(logits)
-    logits = model.logits(x_test)
-    raw, corrected = model.raw_probabilities(logits), model.probabilities(logits)
-    model.threshold = threshold_for_f_beta(p_val, y_val)
-    before = binary_scores(raw, y_test)
-    after = binary_scores(corrected, y_test, threshold=threshold_for_balanced_accuracy(p_val, y_val))
-    scores = {
-        **after,
-        "raw_balanced_accuracy": before["balanced_accuracy"],
-        "raw_calibration_error": before["calibration_error"],
-        "raw_expected_observed": before["expected_observed"],
-        "seconds": seconds,
-    }
-    return _Fit(model, raw, corrected, scores)
+def _finite(value: Any) -> Any:
+    """Return None for a number that JSON has no word for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _intervals(
-    runs: Mapping[str, list[_Fit]], target: np.ndarray, num_replicates: int
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return per technique the bootstrap interval of the AP and of its difference to the baseline."""
-    scores = np.stack([fit.corrected.numpy() for fits in runs.values() for fit in fits])
-    replicates = bootstrap_average_precision(scores, target, num_replicates=num_replicates)
-    by_name = dict(zip(runs, replicates.reshape(num_replicates, len(runs), -1).mean(-1).T, strict=True))
-    tail = 0.025 / max(len(runs) - 1, 1)
+def _plan(budgets: Sequence[int], num_repeats: int | Sequence[int]) -> dict[int, int]:
+    """Return repeats by budget."""
+    counts = [num_repeats] * len(budgets) if isinstance(num_repeats, int) else list(num_repeats)
+    if not budgets or len(counts) != len(budgets) or len({*budgets}) != len(budgets):
+        raise ValueError(
+            f"`budgets` must be different numbers of steps and `num_repeats` one number or one for each, got "
+            f"budgets={list(budgets)}, num_repeats={num_repeats}."
+        )
     return {
-        name: (
-            np.quantile(values, [0.025, 0.975]),
-            np.quantile(values - by_name[BASELINE], [tail, 1 - tail]),
-        )
-        for name, values in by_name.items()
+        check_int("budgets", budget, minimum=1): check_int("num_repeats", count, minimum=1)
+        for budget, count in sorted(zip(budgets, counts, strict=True))
     }
 
 
-def _arm(name: str, fits: list[_Fit], intervals: tuple[np.ndarray, np.ndarray], baseline: list[_Fit]) -> Arm:
-    scores = {key: float(np.mean([fit.scores[key] for fit in fits])) for key in fits[0].scores}
-    differences = [fit.scores["ap"] - base.scores["ap"] for fit, base in zip(fits, baseline, strict=True)]
-    (low, high), (low_difference, high_difference) = (tuple(map(float, interval)) for interval in intervals)
-    return Arm(
-        name,
-        scores,
-        (low, high),
-        (float(np.mean(differences)), low_difference, high_difference),
-        [fit.scores["ap"] for fit in fits],
-        fits[0].model,
-        fits[0].raw,
-        fits[0].corrected,
+def _test_rows(outcome: Outcome, data: TabularDataModule) -> dict[str, Any]:
+    """Return what plots need of the test rows, of a sample of them beyond 200,000; matrices lie flat."""
+    test, schema = data.split.test, data.schema
+    generator = np.random.Generator(np.random.PCG64(mix(0)))
+    kept = np.sort(generator.permutation(len(test))[:_KEPT])
+    rows: dict[str, Any] = {
+        "target": data.y.numpy()[test][kept],
+        "raw": outcome.raw.numpy()[kept].ravel(),
+        "corrected": outcome.corrected.numpy()[kept].ravel(),
+    }
+    if schema.time is not None:
+        rows["time"] = data.frame[schema.time].to_numpy()[test][kept]
+    if schema.group is not None:
+        rows["group"] = data.frame[schema.group].to_numpy()[test][kept].astype(str)
+    return rows
+
+
+def _scored(row: pd.Series, classes: list[Any]) -> Scored:
+    def matrix(name: str) -> np.ndarray[Any, Any]:
+        return np.asarray(row[name]).reshape(-1, len(classes))
+
+    def column(name: str) -> np.ndarray[Any, Any] | None:
+        return None if row.get(name) is None else np.asarray(row[name])
+
+    threshold = [float(value) for value in row["threshold"]]
+    return Scored(
+        str(row.name),
+        np.asarray(row["target"]),
+        matrix("corrected"),
+        matrix("raw"),
+        classes,
+        threshold[0] if len(threshold) == 1 else threshold,
+        list(row["prior"]),
+        list(row["train_shares"]),
+        row["calibration"],
+        row["calibration_reason"],
+        column("time"),
+        column("group"),
+        row.get("realism"),
     )
 
 
-def _verdict(arms: list[Arm]) -> tuple[str, str]:
-    baseline = arms[0]
-    if len(baseline.ap_by_seed) < 2:
-        return BASELINE, "one seed cannot tell a technique from training noise; ask for two or more"
-    better = [
-        arm
-        for arm in arms[1:]
-        if arm.ap_difference[1] > 0
-        and all(ours > base for ours, base in zip(arm.ap_by_seed, baseline.ap_by_seed, strict=True))
-    ]
-    if not better:
-        widest = max((arm.ap_difference for arm in arms[1:]), default=(0.0, 0.0, 0.0))
-        return BASELINE, (
-            "no technique beats the tuned baseline here: no interval of the paired AP difference lies above 0 in every "
-            f"seed (best difference {widest[0]:+.3f} [{widest[1]:+.3f}, {widest[2]:+.3f}])"
+def with_interval(effect: Effect) -> str:
+    """Return the difference with its interval, where the pairs give one."""
+    interval = f" [{effect.low:+.3f}, {effect.high:+.3f}]" if math.isfinite(effect.low) else ""
+    return f"{effect.difference:+.3f}{interval}"
+
+
+def _recommendation(effects: list[Effect], metric: str = "AP") -> tuple[str, str]:
+    budgets = sorted({effect.budget for effect in effects})
+    if not effects:
+        return BASELINE, "nothing was compared with it"
+    by_name: dict[str, list[Effect]] = {}
+    for effect in effects:
+        by_name.setdefault(effect.technique, []).append(effect)
+    where = f"at {budgets[0]} steps" if len(budgets) == 1 else f"at {' and '.join(map(str, budgets))} steps"
+    better = [own for own in by_name.values() if all(effect.verdict == "better" for effect in own)]
+    best = max(better or by_name.values(), key=lambda own: own[-1].difference)[-1]
+    figures = with_interval(best)
+    if better:
+        return (
+            best.technique,
+            f"its {metric} is better than the tuned baseline's {where} ({figures} at {best.budget} steps)",
         )
-    best = max(better, key=lambda arm: arm.ap_difference[0])
-    difference, low, high = best.ap_difference
-    return best.name, (
-        f"its AP is {difference:+.3f} [{low:+.3f}, {high:+.3f}] above the tuned baseline's, in every seed "
-        "(interval corrected for the number of techniques)"
+    if best.pairs < 2:
+        return BASELINE, "one repeat cannot tell a technique from noise; ask for two or more"
+    return BASELINE, (
+        f"no technique beats the tuned baseline {where} (largest {metric} difference at {best.budget} steps: "
+        f"{best.technique} {figures})"
     )
 
 
-def _facts(data: TabularDataModule) -> dict[str, str]:
-    schema, split, labels = data.schema, data.split, data.y.numpy()
-    parts = ", ".join(
-        f"{name} {len(rows):,} rows ({labels[rows].mean():.2%} positive)" for name, rows in split._asdict().items()
-    )
+def facts_of(data: TabularDataModule, kind: str) -> dict[str, str]:
+    schema, labels = data.schema, data.y.numpy()
+    counts = np.bincount(labels, minlength=len(schema.classes))
+    rare = int(counts.argmin())
     missing = sum(bool(data.frame[name].isna().any()) for name in schema.features)
+    how = {
+        "fixed": f"one, {'by ' + schema.time if schema.time else 'random'}",
+        "random": "random, stratified" if schema.group is None else f"random, whole {schema.group}",
+        "prequential": f"windows that move on by {schema.time}",
+    }[kind]
+    positive = f" (positive: {schema.classes[1]!r})" if len(schema.classes) == 2 else f", {len(schema.classes)} classes"
     return {
-        "source": data.source if isinstance(data.source, str) else str(Path(str(data.source))),
-        "target": f"{schema.target} (positive: {schema.classes[1]!r})",
-        "rows": f"{len(labels):,}, {labels.mean():.2%} positive",
+        "source": str(data.source) if isinstance(data.source, str | Path) else "a table in memory",
+        "target": f"{schema.target}{positive}",
+        "rows": f"{len(labels):,}, {counts[rare] / len(labels):.2%} {schema.classes[rare]!r}",
         "features": f"{len(schema.numeric)} numeric, {len(schema.categorical)} categorical; {missing} with gaps",
-        "split": f"{'by ' + schema.time if schema.time else 'stratified'}: {parts}",
+        "splits": f"{how}; shares of training, validation and test {', '.join(map(str, data.split_shares))}",
     }

@@ -1,71 +1,105 @@
-"""The table of a comparison, as cells of text; terminal and report show the same."""
+"""The tables of a comparison, as cells of text; terminal and report show the same."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from imbalance_torch.evaluation._compare import Arm, Comparison
+from imbalance_torch.evaluation._compare import METRICS, Comparison, with_interval
 
-COLUMNS: list[tuple[str, Callable[[Arm], str]]] = [
-    ("technique", lambda arm: arm.name),
-    ("AP [95 %]", lambda arm: f"{arm.scores['ap']:.3f} [{arm.ap_interval[0]:.3f}, {arm.ap_interval[1]:.3f}]"),
-    ("AUROC", lambda arm: f"{arm.scores['auroc']:.3f}"),
-    (
-        "bal. acc. raw .5 → tuned",
-        lambda arm: f"{arm.scores['raw_balanced_accuracy']:.3f} → {arm.scores['balanced_accuracy']:.3f}",
-    ),
-    ("recall at 50 % precision", lambda arm: f"{arm.scores['recall_at_precision_50']:.3f}"),
+_COLUMNS: list[tuple[str, Callable[[Any], str]]] = [
+    ("AP", lambda row: f"{row.ap:.3f}"),
+    ("AUROC", lambda row: f"{row.auroc:.3f}"),
+    ("bal. acc. raw → tuned", lambda row: f"{row.raw_balanced_accuracy:.3f} → {row.balanced_accuracy:.3f}"),
+    ("F1", lambda row: f"{row.f1:.3f}"),
+    ("Brier", lambda row: f"{row.brier:.4f}"),
     (
         "calibration error raw → corrected",
-        lambda arm: f"{arm.scores['raw_calibration_error']:.4f} → {arm.scores['calibration_error']:.4f}",
+        lambda row: f"{row.raw_calibration_error:.4f} → {row.calibration_error:.4f}",
     ),
     (
         "expected/observed raw → corrected",
-        lambda arm: f"{arm.scores['raw_expected_observed']:.2f} → {arm.scores['expected_observed']:.2f}",
+        lambda row: f"{row.raw_expected_observed:.2f} → {row.expected_observed:.2f}",
     ),
-    ("calibration map", lambda arm: arm.calibration.name),
-    ("seconds", lambda arm: f"{arm.scores['seconds']:.1f}"),
+    ("seconds", lambda row: f"{row.seconds:.1f}"),
+    ("MiB", lambda row: f"{row.peak_memory_mib:.0f}"),
+    ("rows seen", lambda row: f"{row.rows_seen:,.0f}"),
 ]
-
 _NOTES = [
-    "Means over the seeds, on test rows. AP interval: stratified bootstrap of the test rows.",
+    "Means over the repeats, on test rows. The difference is paired, with its 95 % interval; the verdict is adjusted "
+    "for the number of techniques.",
     "Balanced accuracy: uncorrected probabilities at 0.5, then corrected ones at the threshold that is best for it on "
-    "validation rows. Calibration error: 15 bins of equal mass.",
-    "Calibration map: fitted on validation rows, where it lowers the log-loss by a margin; none is the correction of "
-    "the class shares alone.",
-    "baseline: cross-entropy, the output bias started at the log prior.",
+    "validation rows. F1: at the threshold that is best for it there. Calibration error: 15 bins of equal mass.",
+    "baseline: cross-entropy, the output bias started at the log prior. MiB: peak of the process, data included. Rows "
+    "seen: repeated ones counted, synthetic ones not.",
 ]
-_SMOTE_NOTE = (
-    "smote: interpolates the numeric columns of the encoded rows; category codes and missing indicators are copied "
-    "from the base row and take no part in distances. It changes the densities of the classes as well as their shares, "
-    "so its prior correction is approximate."
+_MULTICLASS = (
+    "AP, AUROC, F1 and calibration error are means over the classes, one class against the rest; expected/observed is "
+    "that of the rarest class; uncorrected decisions are for the likeliest class."
+)
+_SMOTE = (
+    "SMOTE changes the densities of the classes as well as their shares, so its prior correction is approximate; the "
+    "calibration map, chosen on validation rows, makes up for the rest."
 )
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        caption: what it shows.
+        header: titles of the columns.
+        rows: cells, a row per technique.
+    """
+
+    caption: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def tables(comparison: Comparison) -> list[Table]:
+    """Return one table for each budget, the largest first."""
+    found, metric = [], METRICS[comparison.protocol["metric"]]
+    for budget in reversed(comparison.budgets):
+        effects = {effect.technique: effect for effect in comparison.effects if effect.budget == budget}
+        pairs = comparison.protocol["repeats"][str(budget)]
+        rows = []
+        for row in comparison.means(budget).itertuples():
+            effect = effects.get(row.Index)
+            told = ["", "tuned baseline"] if effect is None else [with_interval(effect), effect.verdict]
+            ap, *others = [cell(row) for _, cell in _COLUMNS]
+            rows.append([row.Index, ap, *told, *others])
+        header = ["technique", "AP", f"{metric} difference [95 %]", "verdict", *(title for title, _ in _COLUMNS[1:])]
+        found.append(Table(f"{budget} steps, {pairs} repeat{'s' * (pairs > 1)}", header, rows))
+    return found
+
+
 def notes(comparison: Comparison) -> list[str]:
-    """Return what a reader of the table must know."""
-    smote = [_SMOTE_NOTE] if any(arm.name == "smote" for arm in comparison.arms) else []
-    maps = [f"Calibration of {arm.name} (first seed): {arm.calibration.reason}" for arm in comparison.arms]
-    return [*_NOTES, *smote, *maps]
-
-
-def cells(arm: Arm) -> list[str]:
-    """Return the cells of one technique."""
-    return [cell(arm) for _, cell in COLUMNS]
+    """Return what a reader of the tables must know."""
+    found = list(_NOTES)
+    if len(comparison.classes) > 2:
+        found.append(_MULTICLASS)
+    if any("smote" in name or "adasyn" in name for name in comparison.techniques):
+        found.append(_SMOTE)
+    maps = {name: scored.calibration_reason for name, scored in comparison.scored.items()}
+    return found + [f"Calibration of {name} (first repeat): {reason}" for name, reason in maps.items()]
 
 
 def as_text(comparison: Comparison) -> str:
-    """Return data, table and verdict as plain text."""
-    rows = [[title for title, _ in COLUMNS], *(cells(arm) for arm in comparison.arms)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    """Return data, tables, verdicts and recommendation as plain text."""
     lines = [f"{name:9} {value}" for name, value in comparison.data.items()]
-    settings = comparison.settings
-    lines.append(f"training  {settings.max_steps} steps of {settings.batch_size} rows, {comparison.seeds} seed(s) each")
-    lines.append("")
-    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.append(f"training  batches of {comparison.settings.batch_size} rows, network {comparison.settings.network}")
+    for table in tables(comparison):
+        cells = [table.header, *table.rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines += ["", table.caption]
+        lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+    lines += ["", *(effect.statement for effect in comparison.effects)]
     lines += ["", *notes(comparison), ""]
     lines.append(f"recommended: {comparison.recommended}: {comparison.reason}")
-    lines.append(
-        f"threshold:   {comparison.best.model.threshold:.4f} on the corrected probability (best F1 on validation)"
-    )
+    threshold = comparison.scored[comparison.recommended].threshold
+    if isinstance(threshold, float):
+        lines.append(f"threshold:   {threshold:.4f} on the corrected probability (best F1 on validation rows)")
     return "\n".join(lines)

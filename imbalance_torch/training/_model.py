@@ -175,7 +175,8 @@ class TabularModel:
         built = record["network"]
         if record["format"] < 3:  # what an MLP was then
             built["arguments"] = {"hidden": (128, 64), **built["arguments"]}
-        network = NETWORKS[check_choice("network", built["name"], NETWORKS)](**built["arguments"])
+        with torch.random.fork_rng(devices=()):  # the initial weights are drawn, and thrown away
+            network = NETWORKS[check_choice("network", built["name"], NETWORKS)](**built["arguments"])
         network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
         counts = record["class_counts"]
         technique = Technique(**record["technique"]) if record["format"] > 2 else Technique(record["loss"])

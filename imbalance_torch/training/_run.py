@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imbalance_torch._checks import require
+from imbalance_torch._checks import check_device, require
 from imbalance_torch.data import iterate_table, write_table
 from imbalance_torch.data._sources import fingerprint
 from imbalance_torch.metrics import binary_scores, multiclass_scores
@@ -143,13 +143,18 @@ def resume(output: str | Path, *, threshold: str | None = None) -> dict[str, flo
     return _finish(model, data, settings, threshold or record["threshold"], directory)
 
 
-def evaluate(model: str | Path, file: str | Path) -> dict[str, float]:
+def evaluate(model: str | Path, file: str | Path, *, device: str = "auto") -> dict[str, float]:
     """Return the figures of a model directory on a labelled file.
+
+    Args:
+        model: model directory.
+        file: what :func:`read_table` takes, with the target column.
+        device: of the network: "auto", "cpu" or "cuda".
 
     Raises:
         ValueError: the model is damaged, or the file lacks a column or has unknown labels.
     """
-    detector = TabularModel.load(model)
+    detector = _loaded(model, device)
     schema = detector.schema
     chunks = _typed_chunks(detector, file, [schema.target], text=isinstance(schema.classes[0], str))
     frame = require("pandas", extra="train").concat(chunks, ignore_index=True)
@@ -159,7 +164,9 @@ def evaluate(model: str | Path, file: str | Path) -> dict[str, float]:
     return _figures(detector, detector.encoder.encode(frame), target)
 
 
-def score(model: str | Path, file: str | Path, output: str | Path, *, keep: Sequence[str] = ()) -> int:
+def score(
+    model: str | Path, file: str | Path, output: str | Path, *, keep: Sequence[str] = (), device: str = "auto"
+) -> int:
     """Score a file of raw rows, chunk by chunk, and write score, probability and decision of each row.
 
     Args:
@@ -167,17 +174,25 @@ def score(model: str | Path, file: str | Path, output: str | Path, *, keep: Sequ
         file: what :func:`read_table` takes, such as a file or a directory; the target column is not needed.
         output: CSV or Parquet; appears whole or not at all.
         keep: columns of ``file`` that are copied to the output, such as an identifier.
+        device: of the network: "auto", "cpu" or "cuda"; the file is encoded on the CPU.
 
     Returns:
         The number of rows.
     """
-    detector = TabularModel.load(model)
+    detector = _loaded(model, device)
     own = {"score", "probability", "decision", *(f"probability_{label}" for label in detector.schema.classes)}
     if clash := sorted({*keep} & own):
         raise ValueError(f"`keep` names {clash[0]!r}, which is a column of the output.")
     chunks = _typed_chunks(detector, file, dict.fromkeys(keep))
     with waiting("scoring"):
         return write_table(_scored(detector, chunks, list(dict.fromkeys(keep))), output)
+
+
+def _loaded(directory: str | Path, device: str) -> TabularModel:
+    place = check_device(device)
+    model = TabularModel.load(directory)
+    model.classifier.to(place)
+    return model
 
 
 def _typed_chunks(
@@ -201,9 +216,14 @@ def _typed_chunks(
 
 
 def write_json(file: Path, record: object) -> None:
-    """Write a JSON file under a temporary name and rename it."""
+    """Write a JSON file, whole or not at all."""
+    write_text(file, json.dumps(record, indent=1) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text under a temporary name and rename it."""
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    part.write_text(text, encoding="utf-8")
     part.replace(file)
 
 

@@ -86,6 +86,23 @@ def test_evaluate_on_the_test_rows_gives_the_figures_of_the_run(run, flights, fl
     assert figures == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_device_does_not_change_the_figures(run, flights, tmp_path, device):
+    flights.to_parquet(tmp_path / "t.parquet")
+    figures = [evaluate(run / "model", tmp_path / "t.parquet", device=name) for name in ("cpu", device.type)]
+    assert figures[0] == pytest.approx(figures[1], rel=1e-4)
+    for name in ("cpu", device.type):
+        score(run / "model", tmp_path / "t.parquet", tmp_path / f"{name}.parquet", device=name)
+    written = [pd.read_parquet(tmp_path / f"{name}.parquet")["probability"] for name in ("cpu", device.type)]
+    np.testing.assert_allclose(*written, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:0"])
+def test_an_unknown_device_is_named_before_anything_is_read(name, tmp_path):
+    for call in (lambda: evaluate("no model", "no file", device=name), lambda: score("m", "f", "o", device=name)):
+        with pytest.raises(ValueError, match=f"`device` must be one of 'auto', 'cpu', 'cuda', got device='{name}'"):
+            call()
+
+
 def _copy(source: Path, target: Path) -> Path:
     target.mkdir()
     for file in source.iterdir():
@@ -256,3 +273,9 @@ def test_a_model_is_saved_where_a_link_or_a_dot_leads(run, tmp_path, monkeypatch
     assert (tmp_path / "link").is_symlink()
     monkeypatch.chdir(tmp_path / "real")
     model.save(".")
+
+
+def test_loading_draws_from_no_global_generator(run):
+    state = torch.get_rng_state()
+    TabularModel.load(run / "model")
+    assert torch.equal(torch.get_rng_state(), state)
