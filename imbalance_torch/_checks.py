@@ -89,6 +89,15 @@ def check_floating(name: str, value: Any) -> Tensor:
     return value  # type: ignore[no-any-return]
 
 
+def check_device(device: Any) -> torch.device:
+    """Return the device that "auto", "cpu" or "cuda" names here; "auto" is CUDA where there is any."""
+    name = check_choice("device", device, ("auto", "cpu", "cuda"))
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ValueError(f"There is no CUDA device for torch {torch.__version__}. Use the device 'cpu'.")
+    return torch.device("cpu" if name == "cpu" or not available else "cuda")
+
+
 def check_same_device(**tensors: Tensor | None) -> None:
     """Raise when two of the named tensors lie on different devices."""
     present = {name: tensor for name, tensor in tensors.items() if tensor is not None}

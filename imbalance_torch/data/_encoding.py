@@ -103,6 +103,7 @@ class TableEncoder(nn.Module):
     high: Tensor
     unit: Tensor
     fill: Tensor
+    whole: Tensor
     indicators: Tensor
     calendar_features: Tensor
 
@@ -136,7 +137,7 @@ class TableEncoder(nn.Module):
         self.categories: dict[str, list[str | None]] = {}
         self.zones: dict[str, str | None] = {}
         names = [f"{block}_{statistic}" for block in self.blocks for statistic in BLOCKS[block].statistics]
-        for name in ["low", "high", "unit", "fill", "indicators", "calendar_features", *names]:
+        for name in ["low", "high", "unit", "fill", "whole", "indicators", "calendar_features", *names]:
             self.register_buffer(name, torch.zeros(0))
 
     @property
@@ -148,8 +149,9 @@ class TableEncoder(nn.Module):
     def num_numeric(self) -> int:
         """Leading columns that SMOTE may interpolate, because a point between two rows is again a possible row.
 
-        These are the blocks "standard" and "robust"; without them the first one, unless that is "bins". The other
-        blocks of a synthetic row follow by :meth:`rebuild`, all further columns are those of its base row.
+        These are the blocks "standard" and "robust"; without them the first one, unless that is "bins".
+        :meth:`rebuild` rounds columns of whole numbers and lets the other blocks of a synthetic row follow; all further
+        columns are those of its base row.
         """
         leading = [block for block in self.blocks if block in AFFINE] or [b for b in self.blocks[:1] if b != "bins"]
         return len(leading) * len(self.numeric)
@@ -246,11 +248,15 @@ class TableEncoder(nn.Module):
         return torch.cat([part.to(torch.float32) for part in parts], dim=1)
 
     def rebuild(self, encoded: Tensor, base: Tensor) -> Tensor:
-        """Compute the other numeric blocks of rows anew where the leading block was interpolated.
+        """Make the numeric blocks of rows those of a possible row where the leading block was interpolated.
 
-        A value that has left that of its base row takes new ones in every block; one that has not (within a thousandth
-        of the leading block's unit, which float32 does not resolve well), or that lies at the limit of ±10, where the
-        leading block no longer tells its size, keeps those of its base row.
+        A value that has left that of its base row takes new ones in every other block; one that has not (within a
+        thousandth of the leading block's unit, which float32 does not resolve well), or that lies at the limit of ±10,
+        where the leading block no longer tells its size, keeps those of its base row.
+
+        Two kinds of values change in the leading block too. In a column whose training values are whole numbers they
+        are rounded to the nearest one, and where the base row lacks a value, as its indicator says, they stay at what
+        stands for a missing one.
 
         Args:
             encoded: (N, D), as ``forward`` gives them, the leading block changed.
@@ -261,21 +267,26 @@ class TableEncoder(nn.Module):
             one, which must be "standard" or "robust".
         """
         affine = [block for block in self.blocks if block in AFFINE]
-        if not affine or len(affine) == len(self.blocks) or not self.numeric:
+        if not affine or not self.numeric:
             return encoded
-        center, scale = (self.get_buffer(f"{affine[0]}_{name}").to(encoded.device) for name in ("mean", "scale"))
+        state = {name: buffer.to(encoded.device) for name, buffer in self.named_buffers()}
         lead, before = (rows[:, : len(self.numeric)].double() for rows in (encoded, base))
         moved = ((lead - before).abs() > _MOVED * before.abs().clamp(min=1)) & (lead.abs() < LIMIT)
-        x, start = lead * scale + center, len(affine) * len(self.numeric)
-        parts = [encoded[:, :start]]
+        gaps = state["indicators"][state["indicators"] < len(self.numeric)]
+        lacks = torch.zeros_like(moved)
+        lacks[:, gaps] = base[:, self.num_blocks : self.num_blocks + len(gaps)] > 0
+        moved &= ~lacks
+        x = lead * state[f"{affine[0]}_scale"] + state[f"{affine[0]}_mean"]
+        x = torch.where(state["whole"], (x * state["unit"]).round() / state["unit"], x)
+        parts, start = [], 0
         for block in self.blocks:
-            if block in AFFINE:
-                continue
-            statistics = [self.get_buffer(f"{block}_{name}").to(encoded.device) for name in BLOCKS[block].statistics]
+            statistics = [state[f"{block}_{name}"] for name in BLOCKS[block].statistics]
             fresh = BLOCKS[block].apply(x, *statistics).to(encoded.dtype)
+            columns = slice(start, start + fresh.shape[1])
             own = moved.index_select(1, statistics[0]) if block == "bins" else moved
-            parts.append(torch.where(own, fresh, base[:, start : start + fresh.shape[1]]))
-            start += fresh.shape[1]
+            new = torch.where(own, fresh, base[:, columns])
+            parts.append(torch.where(state["whole"] | lacks, new, encoded[:, columns]) if block in AFFINE else new)
+            start = columns.stop
         return torch.cat([*parts, encoded[:, start:]], dim=1)
 
     def encode(self, frame: pd.DataFrame) -> Tensor:
@@ -314,6 +325,8 @@ class TableEncoder(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Let the buffers have the names and shapes of the state, so that any encoder takes the state of any other."""
         device = self.low.device
+        low = state_dict.get(f"{prefix}low", self.low)
+        state_dict.setdefault(f"{prefix}whole", torch.zeros_like(low, dtype=torch.bool))  # older states have none
         self._buffers.clear()
         for key, value in state_dict.items():
             if key.startswith(prefix) and isinstance(value, Tensor):

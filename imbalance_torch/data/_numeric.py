@@ -117,10 +117,11 @@ def _bins(x: Tensor, column: Tensor, low: Tensor, width: Tensor) -> Tensor:
 def fit_column(
     values: np.ndarray, labels: np.ndarray | None, blocks: Sequence[str], num_bins: int, position: int
 ) -> Statistics:
-    """Return range, unit and median of a column (N,), NaN for missing, and the statistics of each block on it."""
+    """Return statistics of a column (N,), NaN for missing: those that every block needs, and those of each block."""
     present = ~np.isnan(values)
     observed = values[present]
     low, high = observed.min(keepdims=True), observed.max(keepdims=True)
+    whole = (observed == np.round(observed)).all(keepdims=True)
     unit = np.maximum(np.abs(low), np.abs(high))
     unit[unit == 0] = 1.0  # in units of the largest value no square overflows, and a constant is exactly 1 or -1
     observed = observed / unit
@@ -130,7 +131,7 @@ def fit_column(
     column = Column(position, observed, filled, None if labels is None else labels[present], num_bins)
     with np.errstate(over="ignore"):
         spread = (high - low) / 2
-        statistics = {"low": low - spread, "high": high + spread, "unit": unit, "fill": median * unit}
+        statistics = {"low": low - spread, "high": high + spread, "unit": unit, "fill": median * unit, "whole": whole}
     for block in blocks:
         statistics |= {f"{block}_{name}": value for name, value in BLOCKS[block].fit(column).items()}
     return statistics

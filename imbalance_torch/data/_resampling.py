@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imbalance_torch._checks import check_choice, check_int, require
+from imbalance_torch._checks import check_choice, check_device, check_int, require
 from imbalance_torch.data._parts import to_pandas
 from imbalance_torch.data._schema import check_column, missing_labels
 from imbalance_torch.data._tables import read_arrow, suffix_of, write_table
@@ -104,9 +104,7 @@ def resample_table(
         {'no': 22, 'yes': 22}
     """
     chosen = METHODS[check_choice("method", method, METHODS)]
-    check_choice("device", device, ("auto", "cpu", "cuda"))
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"There is no CUDA device for torch {torch.__version__}. Use the CPU.")
+    place = check_device(device)
     if k_neighbors is not None and chosen.neighbors is None:
         raise ValueError(f"{method} copies rows and looks for no neighbours. Leave out `k_neighbors`.")
     suffix_of(Path(output))
@@ -125,8 +123,7 @@ def resample_table(
     else:
         X = frame.drop(columns=[target])
         _check_features(X, file, method)
-        cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-        read = X if method == "smotenc" else features(X).to("cuda" if cuda else "cpu")
+        read = X if method == "smotenc" else features(X).to(place)
         drawn = _interpolated(resampler, table, X, read, y)
     stay = table if len(drawn.kept) == len(table) else table.take(drawn.kept)
     result = require("pyarrow", extra="train").concat_tables([stay, drawn.new])

@@ -24,7 +24,7 @@ _MAPS: dict[str, Any] = {
     "platt": PlattScaling,
     "isotonic": IsotonicCalibration,
 }
-_MIN_ROWS = {"temperature": 50, "platt": 50, "isotonic": 1000}
+_ISOTONIC_ROWS = 1000
 
 
 class Calibration(nn.Module):
@@ -77,7 +77,13 @@ class Calibration(nn.Module):
 
 
 def choose_calibration(
-    logits: Tensor, target: Tensor, *, num_folds: int = 5, margin: float = 1.0, random_state: RandomState = 0
+    logits: Tensor,
+    target: Tensor,
+    *,
+    num_folds: int = 5,
+    margin: float = 1.0,
+    min_rows: int = 50,
+    random_state: RandomState = 0,
 ) -> Calibration:
     """Choose and fit a calibration map on validation rows: none, temperature, Platt or isotonic.
 
@@ -87,7 +93,7 @@ def choose_calibration(
     fitted on all rows.
 
     - none, the corrected logits as they are: always a candidate;
-    - temperature and Platt: from 50 rows of every class on;
+    - temperature and Platt: from ``min_rows`` rows of every class on;
     - isotonic: from 1,000 rows of both classes on, two classes only.
 
     Args:
@@ -97,6 +103,8 @@ def choose_calibration(
         target: class index, (N,).
         num_folds: folds, at least 2, drawn within classes.
         margin: standard errors by which a map must improve, >= 0.
+        min_rows: rows that every class needs before a map is considered, at least 2. Logits that no closed form could
+            correct are far enough off for a map from 10 rows to help.
         random_state: of the folds: seed, CPU generator (which advances) or None for fresh entropy.
 
     Returns:
@@ -125,20 +133,20 @@ def choose_calibration(
     """
     check_int("num_folds", num_folds, minimum=2)
     check_number("margin", margin, minimum=0.0)
+    check_int("min_rows", min_rows, minimum=2)
     z, y = checked_logits(logits, target)
     counts = torch.bincount(y, minlength=z.shape[1] if z.ndim == 2 else 2)
+    needed = {"temperature": min_rows, "platt": min_rows, "isotonic": max(min_rows, _ISOTONIC_ROWS)}
     candidates = [
-        name
-        for name, rows in _MIN_ROWS.items()
-        if int(counts.min()) >= rows and not (name == "isotonic" and z.ndim == 2)
+        name for name, rows in needed.items() if int(counts.min()) >= rows and not (name == "isotonic" and z.ndim == 2)
     ]
     fold = _folds(y, num_folds, seed_from(random_state))
     losses = {"none": _row_losses(z, y)} | {name: _held_out_losses(_MAPS[name], z, y, fold) for name in candidates}
     name, reason = "none", "No map lowers the log-loss by more than the margin: only the prior shift is applied."
     if not candidates:
         reason = (
-            f"Class {int(counts.argmin())} has {int(counts.min())} validation rows, fewer than "
-            f"{_MIN_ROWS['temperature']}: only the prior shift is applied."
+            f"Class {int(counts.argmin())} has {int(counts.min())} validation rows, fewer than {min_rows}: "
+            "only the prior shift is applied."
         )
     for candidate in candidates:
         gain = losses[name] - losses[candidate]

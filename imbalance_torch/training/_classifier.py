@@ -37,6 +37,7 @@ from imbalance_torch.training._registry import on_encoded_rows
 
 Task = Literal["binary", "multiclass", "multilabel"]
 _HEADS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_KNOWN_LINK_ROWS, _UNKNOWN_LINK_ROWS = 50, 10  # rows of each class before a calibration map is considered
 
 
 class ImbalancedClassifier(L.LightningModule):
@@ -139,11 +140,8 @@ class ImbalancedClassifier(L.LightningModule):
 
     def log_probabilities(self, logits: Tensor) -> Tensor:
         """Return the corrected log-probabilities: (N, C) of every class, (N, L) of each label if multi-label."""
-        prior, train_prior = self.prior, self.train_prior
-        if self.prior.isnan().any():
-            prior = train_prior = torch.full_like(prior, 1 / prior.shape[-1])
         flat = self._flat(logits)
-        log_p = log_posterior(self.loss, flat, prior, train_prior)
+        log_p = self._log_posterior(flat)
         log_p = self._mean_of_members(self._link(flat) if log_p is None else log_p)
         if self.task == "multilabel":
             return log_p
@@ -162,7 +160,8 @@ class ImbalancedClassifier(L.LightningModule):
         The closed form undoes shifts of the class shares. What else an objective or a resampler does to the
         probabilities (SMOTE on one-hot columns, a loss without a known link) only data can tell, and a map is taken
         only where it lowers the validation log-loss by a margin: see
-        :func:`imbalance_torch.decision.choose_calibration`.
+        :func:`imbalance_torch.decision.choose_calibration`. Candidates need 50 rows of every class, 10 under a loss
+        without a known link, whose probabilities nothing else corrects.
 
         Args:
             logits: of the network on validation rows with their natural class shares, as `forward` gives them.
@@ -177,7 +176,12 @@ class ImbalancedClassifier(L.LightningModule):
         if self.task == "multilabel":
             raise ValueError("A multi-label task needs one calibration map per label: use choose_calibration on each.")
         self.__dict__["calibration"] = None
-        chosen = choose_calibration(_log_odds(self.log_probabilities(logits.detach())), target)
+        logits = logits.detach()
+        chosen = choose_calibration(
+            _log_odds(self.log_probabilities(logits)),
+            target,
+            min_rows=_UNKNOWN_LINK_ROWS if self._log_posterior(self._flat(logits[:1])) is None else _KNOWN_LINK_ROWS,
+        )
         self.__dict__["calibration"] = chosen
         return chosen
 
@@ -378,6 +382,12 @@ class ImbalancedClassifier(L.LightningModule):
         logits = logits.flatten(0, 1) if self.num_members else logits
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return logits.squeeze(1) if self.task == "binary" and logits.ndim == 2 and logits.shape[1] == 1 else logits
+
+    def _log_posterior(self, flat: Tensor) -> Tensor | None:
+        prior, train_prior = self.prior, self.train_prior
+        if prior.isnan().any():
+            prior = train_prior = torch.full_like(prior, 1 / prior.shape[-1])
+        return log_posterior(self.loss, flat, prior, train_prior)
 
     def _link(self, flat: Tensor) -> Tensor:
         softmax = self.task != "multilabel" and flat.ndim > 1

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
-from imbalance_torch._checks import check_choice, check_int, check_number
+from imbalance_torch._checks import check_choice, check_device, check_int, check_number
 from imbalance_torch._random import mix
 from imbalance_torch.data import Schema, TableEncoder, TensorLoader
 from imbalance_torch.resampling import BatchOversampler
@@ -70,9 +70,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_choice("network", self.network, NETWORKS)
-        check_choice("device", self.device, ("auto", "cpu", "cuda"))
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError(f"There is no CUDA device for torch {torch.__version__}. Use --device cpu.")
+        check_device(self.device)
         for name in ("max_steps", "batch_size", "checkpoint_every"):
             check_int(name, getattr(self, name), minimum=1)
         check_int("seed", self.seed, minimum=0)

@@ -435,6 +435,78 @@ def test_rebuilt_blocks_lie_between_those_of_the_two_rows(column, lead):
     assert ((rebuilt >= low - 2e-3) & (rebuilt <= high + 2e-3)).all()
 
 
+WHOLE = {
+    "month": lambda rng: rng.integers(1, 13, 2000),
+    "signed": lambda rng: rng.integers(-4, 5, 2000),
+    "flag": lambda rng: rng.integers(0, 2, 2000),
+    "minutes": lambda rng: rng.integers(0, 1440, 2000),
+    "tail": lambda rng: np.floor(rng.pareto(1.0, 2000)),
+    "text": lambda rng: rng.integers(0, 9, 2000).astype(str),
+}
+
+
+@pytest.mark.parametrize("column", WHOLE)
+@pytest.mark.parametrize(
+    "blocks", [("standard",), ("standard", "log", "bins"), ("robust", "quantile"), ("standard", "robust")]
+)
+def test_a_column_of_whole_numbers_keeps_to_them(column, blocks):
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame({"x": WHOLE[column](rng), "half": rng.integers(0, 9, 2000) + 0.5})
+    encoder = TableEncoder(["x", "half"], [], blocks=blocks).fit(table, rng.random(2000) < 0.1)
+    base, order = encoder.encode(table), rng.permutation(2000)
+    gap, width = torch.from_numpy(rng.random((2000, 1))).float(), encoder.num_numeric
+    mixed = base.clone()
+    mixed[:, :width] += gap * (base[order, :width] - base[:, :width])
+    rebuilt = encoder.rebuild(mixed, base)
+    real = encoder.encode(pd.DataFrame({"x": np.arange(-4, table["x"].astype(float).max() + 1), "half": 0.5}))
+    known = {tuple(row) for row in real[:, _columns_of(encoder, 0)].tolist()}
+    assert {tuple(row) for row in rebuilt[:, _columns_of(encoder, 0)].tolist()} <= known
+    lead, ends = rebuilt[:, 0], torch.stack([base[:, 0], base[order, 0]])
+    assert ((lead >= ends.amin(0)) & (lead <= ends.amax(0))).all()
+    assert (lead != base[:, 0]).sum() > 200
+    torch.testing.assert_close(rebuilt[:, 1], mixed[:, 1], atol=1e-3, rtol=0)
+
+
+def _columns_of(encoder, position):
+    """Return which columns of the numeric blocks are those of one numeric column."""
+    owner = [encoder.bins_column if block == "bins" else torch.arange(len(encoder.numeric)) for block in encoder.blocks]
+    return torch.nonzero(torch.cat(owner) == position)[:, 0]
+
+
+def test_a_value_that_the_base_row_lacks_stays_lacking():
+    rng = np.random.default_rng(4)
+    values = np.where(rng.random((500, 2)) < [0.3, 0.0], np.nan, rng.normal(size=(500, 2)))
+    table = pd.DataFrame(values, columns=["gaps", "z"])
+    encoder = TableEncoder(["z", "gaps"], [], blocks=("standard", "log", "bins")).fit(table, rng.random(500) < 0.2)
+    base = encoder.encode(table)
+    mixed = base.clone()
+    mixed[:, :2] = (base[:, :2] + base[rng.permutation(500), :2]) / 2
+    rebuilt, lacking = encoder.rebuild(mixed, base), torch.from_numpy(np.isnan(values[:, 0]))
+    own = _columns_of(encoder, 1)
+    assert torch.equal(rebuilt[lacking][:, own], base[lacking][:, own])
+    torch.testing.assert_close(rebuilt[~lacking, 1], mixed[~lacking, 1], atol=2e-3, rtol=0)
+    torch.testing.assert_close(rebuilt[:, 0], mixed[:, 0], atol=2e-3, rtol=0)
+    assert not torch.equal(mixed[lacking, 1], base[lacking, 1])
+
+
+def test_an_older_state_has_no_columns_of_whole_numbers():
+    table = pd.DataFrame({"x": np.arange(20), "y": np.arange(20) / 3})
+    encoder = TableEncoder(["x", "y"], []).fit(table)
+    assert encoder.whole.tolist() == [True, False]
+    state = encoder.state_dict()
+    again = TableEncoder([], [])
+    again.load_state_dict(state)
+    assert torch.equal(again.whole, encoder.whole)
+    del state["whole"]
+    again.load_state_dict(state)
+    assert again.whole.tolist() == [False, False]
+    x = encoder.encode(table)
+    assert torch.equal(again.encode(table), x)
+    between = (x + x.roll(1, 0)) / 2
+    torch.testing.assert_close(again.rebuild(between, x), between)
+    assert not torch.allclose(encoder.rebuild(between, x), between)
+
+
 def test_new_rows_of_a_class_in_the_tail_stay_in_its_range():
     rng = np.random.default_rng(2)
     values = np.concatenate([np.exp(rng.normal(size=20_000)), rng.normal(1000, 100, 60)])

@@ -79,6 +79,33 @@ def test_too_few_positives():
     assert choose_calibration(z[rows], y[rows]).reason.startswith("Class 0 has 30 validation rows")
 
 
+def test_fewer_rows_suffice_where_one_says_so():
+    distorted, y = drawn(0, 4000, -2, lambda z: z / 30)  # about what a margin loss on cosines does
+    rows = torch.cat([y.nonzero()[:12, 0], (y == 0).nonzero()[:100, 0]])
+    z, y = distorted[rows], y[rows]
+    assert choose_calibration(z, y).name == "none"
+    calibration = choose_calibration(z, y, min_rows=12)
+    assert calibration.name in ("temperature", "platt")
+    held_out, labels = drawn(1, 20_000, -2, lambda z: z / 30)
+    assert log_loss(calibration(held_out), labels) < 0.8 * log_loss(held_out, labels)
+    assert choose_calibration(z, y, min_rows=13).reason.startswith("Class 1 has 12 validation rows, fewer than 13")
+    with pytest.raises(ValueError, match="`min_rows` must be >= 2"):
+        choose_calibration(z, y, min_rows=1)
+    flat, noise = drawn(2, 1200, -3)
+    assert "isotonic" not in choose_calibration(flat, noise, min_rows=10).log_losses
+
+
+@pytest.mark.parametrize("positives", [10, 20])
+def test_few_rows_rarely_spoil_good_probabilities(positives):
+    losses = []
+    held_out, labels = drawn(100, 50_000, -3)
+    for seed in range(30):
+        z, y = drawn(seed, 4000, -3)
+        rows = torch.cat([y.nonzero()[:positives, 0], (y == 0).nonzero()[: 9 * positives, 0]])
+        losses.append(log_loss(choose_calibration(z[rows], y[rows], min_rows=10)(held_out), labels))
+    assert sum(losses) / 30 < 1.1 * log_loss(held_out, labels)
+
+
 def test_several_classes():
     generator = torch.Generator().manual_seed(5)
     z = 2 * torch.randn(4000, 4, generator=generator, dtype=torch.float64) - torch.arange(4) / 2

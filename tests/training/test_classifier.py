@@ -101,9 +101,9 @@ def test_training_on_constant_inputs_learns_the_true_share(name):
     loader = DataLoader(TensorDataset(torch.zeros(400, 3), y), batch_size=400)
     loss, outputs = LOSSES[name]
     module = ImbalancedClassifier(
-        nn.Linear(3, outputs), loss, task="binary", optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.05)
+        nn.Linear(3, outputs), loss, task="binary", optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.1)
     )
-    run_fit(module, loader, max_steps=400)
+    run_fit(module, loader, max_steps=150)
     assert module.probabilities(module(torch.zeros(1, 3))).item() == pytest.approx(0.125, rel=0.02)
 
 
@@ -113,6 +113,28 @@ def test_a_loss_without_a_posterior_is_named_and_left_uncorrected(binary):
         run_fit(module, DataLoader(TensorDataset(*binary), batch_size=60))
     logits = module(binary[0])
     torch.testing.assert_close(module.probabilities(logits), logits.softmax(1)[:, 1])
+
+
+def test_a_loss_without_a_posterior_is_calibrated_from_ten_positives_on():
+    generator = torch.Generator().manual_seed(0)
+    odds = 2 * torch.randn(20_000, generator=generator) - 3
+    target = (torch.rand(20_000, generator=generator) < odds.sigmoid()).long()
+    logits = torch.stack([-odds, odds], dim=1) / 60  # its scale of 30 lets the logits stay this close together
+    positives, negatives = target.nonzero()[:, 0], (target == 0).nonzero()[:, 0]
+
+    def calibrated(loss: nn.Module, count: int) -> tuple[str, float]:
+        module = ImbalancedClassifier(nn.Linear(4, 2), loss, task="binary", class_counts=[540, 60])
+        rows = torch.cat([positives[:count], negatives[: 7 * count]])
+        calibration = module.calibrate(logits[rows], target[rows])
+        return calibration.name, float(nn.functional.nll_loss(module.log_probabilities(logits), target))
+
+    for count in (10, 20, 49):
+        name, loss = calibrated(LDAMLoss([540, 60]), count)
+        assert name in ("temperature", "platt")
+        assert loss < 0.7 * calibrated(LDAMLoss([540, 60]), 9)[1]
+        assert calibrated(nn.CrossEntropyLoss(), count)[0] == "none"
+    assert calibrated(LDAMLoss([540, 60]), 9)[0] == "none"
+    assert calibrated(nn.CrossEntropyLoss(), 50)[0] != "none"
 
 
 def test_a_deferred_loss_follows_the_epochs_and_the_checkpoint(binary, tmp_path):
