@@ -11,8 +11,9 @@ after a third of its fits and started again. What is expected, with figures of t
 - weighting raises the balanced accuracy of uncorrected probabilities at 0.5 by more than .02;
 - at a threshold tuned on validation rows the difference of weighted and plain lies within +-.04;
 - the AP of class weighting and of 1:1 undersampling is at most the plain baseline's + .01;
-- the corrected calibration error of every technique is at most the larger of 1.5 times the baseline's and .004 (for 1:1
-  undersampling 3 times and .01).
+- the calibration error of every technique after the prior correction in closed form is at most the larger of 1.5 times
+  the baseline's and .004 (for 1:1 undersampling 3 times and .01); the same is asked after the calibration map, which is
+  chosen by log-loss and may pay for it with calibration error.
 """
 
 import argparse
@@ -99,11 +100,11 @@ def expectations(means: dict[str, dict[str, dict[str, float]]]) -> list[dict[str
         for name in ("class_weighted", "undersample:1"):
             difference = rows[name]["ap"] - base["ap"]
             checks.append((f"{name}: AP above the baseline's", difference, "<= .01", difference <= 0.01))
-        plain = base["calibration_error"]
-        for name, row in rows.items():
-            limit = max(3 * plain, 0.01) if name == "undersample:1" else max(1.5 * plain, 0.004)
-            error = row["calibration_error"]
-            checks.append((f"{name}: corrected calibration error", error, f"<= {limit:.4f}", error <= limit))
+        for key, after in (("shifted_calibration_error", "prior correction"), ("calibration_error", "calibration map")):
+            for name, row in rows.items():
+                limit = max(3 * base[key], 0.01) if name == "undersample:1" else max(1.5 * base[key], 0.004)
+                what = f"{name}: calibration error after the {after}"
+                checks.append((what, row[key], f"<= {limit:.4f}", row[key] <= limit))
         found += [
             {"budget": int(budget), "what": what, "value": value, "expected": wanted, "holds": bool(holds)}
             for what, value, wanted, holds in checks
@@ -114,7 +115,8 @@ def expectations(means: dict[str, dict[str, dict[str, float]]]) -> list[dict[str
 def report(found: dict[str, Any]) -> None:
     """Print the figures, the verdicts and the expectations."""
     outcome = found["outcome"]
-    names = ("ap", "raw_balanced_accuracy", "balanced_accuracy", "f1", "raw_calibration_error", "calibration_error")
+    names = ("ap", "raw_balanced_accuracy", "balanced_accuracy", "f1", "neg_log_loss")
+    names += ("raw_calibration_error", "shifted_calibration_error", "calibration_error")
     for budget, rows in outcome["means"].items():
         cells = [[name, *(f"{row[key]:.4f}" for key in names), f"{row['seconds']:.1f}"] for name, row in rows.items()]
         print_titled(f"mammography, {budget} steps, means", ["technique", *names, "seconds"], cells, markdown=False)

@@ -54,7 +54,8 @@ class Outcome:
     Attributes:
         corrected_val: corrected probabilities of the validation rows, (N, C).
         raw: probabilities of the test rows before any correction, (N, C).
-        corrected: corrected ones, (N, C).
+        shifted: after the prior correction in closed form, before the calibration map, (N, C).
+        corrected: after both, (N, C).
         calibration: the map, chosen on validation rows.
         train_shares: class shares that training was fed.
         rows_seen: training rows shown, repeated ones counted, synthetic ones not.
@@ -63,6 +64,7 @@ class Outcome:
 
     corrected_val: Tensor
     raw: Tensor
+    shifted: Tensor
     corrected: Tensor
     calibration: Calibration
     train_shares: list[float]
@@ -140,13 +142,13 @@ def fit_technique(
     """Train a network with a technique; calibrate it on the validation rows and score the test rows."""
     model = fit(data, replace(settings, technique=technique), progress=progress)
     (x_val, y_val), (x_test, _) = data.rows("val"), data.rows("test")
-    logits = model.logits(x_val)
-    calibration = model.classifier.calibrate(logits.double(), y_val)
-    corrected_val = _of_each_class(model.probabilities(logits))
     logits = model.logits(x_test)
+    shifted, logits_val = model.probabilities(logits), model.logits(x_val)
+    calibration = model.classifier.calibrate(logits_val.double(), y_val)
     return Outcome(
-        corrected_val,
+        _of_each_class(model.probabilities(logits_val)),
         _of_each_class(model.raw_probabilities(logits)),
+        _of_each_class(shifted),
         _of_each_class(model.probabilities(logits)),
         calibration,
         model.classifier.train_prior.tolist(),
@@ -168,6 +170,7 @@ def fit_estimator(estimator: Any, data: TabularDataModule, seed: int) -> Outcome
     calibration = choose_calibration(_log_odds(raw_val), y_val)
     return Outcome(
         _calibrated(calibration, raw_val),
+        raw,
         raw,
         _calibrated(calibration, raw),
         calibration,

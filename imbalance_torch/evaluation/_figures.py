@@ -19,15 +19,18 @@ _BEFORE_AND_AFTER = ("balanced_accuracy", "brier", "calibration_error", "expecte
 def figures_of(outcome: Outcome, y_val: Tensor, y_test: Tensor) -> tuple[dict[str, float], float | list[float]]:
     """Return the figures by name, and the threshold that is best for (macro) F1 on validation rows.
 
-    ``raw_`` figures are before the correction, decided at 0.5 or for the likeliest class; ``balanced_accuracy`` is at
-    the threshold that is best for it on validation rows. Beyond two classes AP, AUROC, F1 and the calibration error
-    are means over the classes, one class against the rest, and expected/observed is that of the rarest class.
+    ``raw_`` figures are before any correction, decided at 0.5 or for the likeliest class, ``shifted_`` ones after the
+    prior correction and before the calibration map; ``balanced_accuracy`` is at the threshold that is best for it on
+    validation rows. Beyond two classes AP, AUROC, F1 and the calibration error are means over the classes, one class
+    against the rest, and expected/observed is that of the rarest class.
     """
     two = outcome.corrected.shape[1] == 2
     before, after, threshold = (_of_two if two else _of_more)(outcome, y_val, y_test)
     likelihood = outcome.corrected.gather(1, y_test[:, None]).clamp_min(torch.finfo(torch.float64).tiny)
     after["neg_log_loss"] = float(likelihood.log().mean())
-    return after | {f"raw_{name}": before[name] for name in _BEFORE_AND_AFTER}, threshold
+    after |= {f"raw_{name}": before[name] for name in _BEFORE_AND_AFTER}
+    after |= {f"shifted_{name}": value for name, value in _of_probabilities(outcome.shifted, y_test).items()}
+    return after, threshold
 
 
 def _of_two(outcome: Outcome, y_val: Tensor, y_test: Tensor) -> tuple[dict[str, float], dict[str, float], float]:
@@ -46,13 +49,14 @@ def _of_more(outcome: Outcome, y_val: Tensor, y_test: Tensor) -> tuple[dict[str,
     after = multiclass_scores(p, y_test, predictions=(p / shares).argmax(dim=1))  # best for right probabilities
     after["f1"] = multiclass_scores(p, y_test, predictions=(p / thresholds).argmax(dim=1))["f1"]
     before = multiclass_scores(outcome.raw, y_test)
-    return before | _probabilities(outcome.raw, y_test), after | _probabilities(p, y_test), thresholds.tolist()
+    return before | _of_probabilities(outcome.raw, y_test), after | _of_probabilities(p, y_test), thresholds.tolist()
 
 
-def _probabilities(p: Tensor, y: Tensor) -> dict[str, float]:
+def _of_probabilities(p: Tensor, y: Tensor) -> dict[str, float]:
     counts = torch.bincount(y, minlength=p.shape[1])
-    rarest = int(torch.where(counts > 0, counts, len(y) + 1).argmin())
-    errors = [calibration_error(p[:, label], (y == label).long()) for label in range(p.shape[1])]
+    rarest = 1 if p.shape[1] == 2 else int(torch.where(counts > 0, counts, len(y) + 1).argmin())
+    labels = [1] if p.shape[1] == 2 else range(p.shape[1])
+    errors = [calibration_error(p[:, label], (y == label).long()) for label in labels]
     return {
         "calibration_error": float(torch.stack(errors).mean()),
         "expected_observed": float(p[:, rarest].sum() / counts[rarest]),

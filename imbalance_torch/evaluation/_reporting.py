@@ -98,8 +98,11 @@ def report_of_comparison(comparison: Comparison) -> Report:
         [comparison.scored[name] for name in order],
         comparison.data,
         tables(comparison),
-        [effect.statement for effect in comparison.effects] + notes(comparison),
-        {**comparison.settings.to_dict(), **comparison.protocol["repeats"]},
+        [effect.statement for effect in sorted(comparison.effects, key=lambda effect: -effect.budget)]
+        + notes(comparison),
+        _flat(comparison.settings)
+        | {f"repeats at {budget} steps": count for budget, count in comparison.protocol["repeats"].items()},
+        comparison.protocol["versions"],
     )
 
 
@@ -122,7 +125,8 @@ def report_of_run(directory: Path) -> Report:
         facts_of(data, "fixed"),
         [],
         [f"{name}: {value}" for name, value in model.card.items() if name not in ("columns", "settings")],
-        settings.to_dict(),
+        _flat(settings),
+        json.loads((directory / "model" / "model.json").read_text(encoding="utf-8"))["versions"],
     )
 
 
@@ -151,6 +155,13 @@ def score_test_rows(model: TabularModel, data: TabularDataModule, settings: Sett
         None if schema.group is None else data.frame[schema.group].to_numpy()[rows].astype(str),
         None if resampler is None else realism(resampler.fit(*data.rows("train")), data),
     )
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    """Return the settings as a table shows them: what a technique leaves at its default is left out."""
+    record = settings.to_dict()
+    technique = {name: value for name, value in record.pop("technique").items() if value is not None}
+    return record | technique
 
 
 def describe_technique(settings: Settings) -> str:

@@ -21,7 +21,7 @@ from imbalance_torch.training._run import write_json
 KEY = ["technique", "budget", "repeat"]
 PROTOCOL_FILE = "comparison.json"
 _FILE, _PARTS, _MODELS = "results.parquet", "fits", "models"
-_MAY_GROW = ("techniques", "repeats", "test to train", "metric")
+_MAY_GROW = ("techniques", "repeats", "test to train", "metric", "versions")
 
 
 class Results:
@@ -29,8 +29,8 @@ class Results:
 
     Args:
         directory: created if need be.
-        protocol: what the rows have in common, ready for JSON. "techniques", "repeats", "metric" and "test to train"
-            may differ from an earlier call's, the rest may not.
+        protocol: what the rows have in common, ready for JSON. "techniques", "repeats", "metric",
+            "test to train" and "versions" may differ from an earlier call's, the rest may not.
         definitions: what each technique is, as text; one that an earlier call had is the same as then.
 
     Raises:

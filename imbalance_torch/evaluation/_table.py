@@ -15,12 +15,18 @@ _COLUMNS: list[tuple[str, Callable[[Any], str]]] = [
     ("F1", lambda row: f"{row.f1:.3f}"),
     ("Brier", lambda row: f"{row.brier:.4f}"),
     (
-        "calibration error raw → corrected",
-        lambda row: f"{row.raw_calibration_error:.4f} → {row.calibration_error:.4f}",
+        "calibration error raw → shifted → calibrated",
+        lambda row: " → ".join(
+            f"{error:.4f}"
+            for error in (row.raw_calibration_error, row.shifted_calibration_error, row.calibration_error)
+        ),
     ),
     (
-        "expected/observed raw → corrected",
-        lambda row: f"{row.raw_expected_observed:.2f} → {row.expected_observed:.2f}",
+        "expected/observed raw → shifted → calibrated",
+        lambda row: " → ".join(
+            f"{ratio:.2f}"
+            for ratio in (row.raw_expected_observed, row.shifted_expected_observed, row.expected_observed)
+        ),
     ),
     ("seconds", lambda row: f"{row.seconds:.1f}"),
     ("MiB", lambda row: f"{row.peak_memory_mib:.0f}"),
@@ -31,6 +37,8 @@ _NOTES = [
     "for the number of techniques.",
     "Balanced accuracy: uncorrected probabilities at 0.5, then corrected ones at the threshold that is best for it on "
     "validation rows. F1: at the threshold that is best for it there. Calibration error: 15 bins of equal mass.",
+    "Shifted: after the prior correction in closed form. Calibrated: after the map, too, that lowers the log-loss of "
+    "validation rows, where one does; these probabilities are what the model gives.",
     "baseline: cross-entropy, the output bias started at the log prior. MiB: peak of the process, data included. Rows "
     "seen: repeated ones counted, synthetic ones not.",
 ]
