@@ -144,7 +144,6 @@ def test_unreadable_files(content, name, message, tmp_path, capsys):
         (["train", "TABLE", *FAST, "-o", "run", "--device", "tpu"], "`device` must be one of"),
         (["train", "TABLE", *FAST, "-o", "TABLE"], "is not empty"),
         (["compare", "TABLE", *FAST[:4], "-o", "run", "--techniques", "focus"], "Did you mean 'focal'?"),
-        (["compare", "TABLE", *FAST[:4], "-o", "run", "--budgets", "short,long"], "whole numbers such as 300,1500"),
         (["compare", "TABLE", *FAST[:4], "-o", "run", "--splits", "folds"], "`splits` must be one of"),
         (["report", "nowhere"], "neither a run nor a comparison"),
         (["resume", "nowhere"], "holds no run"),
@@ -173,6 +172,7 @@ def test_bad_arguments_exit_2(words, message, table, tmp_path, capsys, monkeypat
         (["trian"], "Did you mean train?"),
         (["train", "t.csv", "-o", "r", "--max-step", "3"], "Did you mean --max-steps?"),
         (["score", "m", "t.csv"], "-o/--output"),
+        (["compare", "t.csv", "-o", "c", "--budgets", "short,long"], "whole numbers such as 300,1500"),
         ([], "COMMAND"),
     ],
 )
@@ -332,3 +332,17 @@ def test_the_demo_keeps_its_promise_on_calibration(tmp_path, capsys):
         after, before = techniques[name]["calibration_error"], techniques[name]["raw_calibration_error"]
         assert after <= max(1.5 * limit, limit + 0.005)
         assert after <= before / 3
+
+
+def test_advise_and_race(table, tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    words = ["advise", str(table), *FAST[:4], "--batch-size", "64", "--race", "--num-repeats", "2", "--budgets", "2,3"]
+    words += ["-o", str(recipe)]
+    assert main([*words, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    chosen = printed["race"]["chosen"]
+    assert chosen in [each["technique"] for each in printed["recommendations"]]
+    assert [effect["pairs"] for effect in printed["race"]["effects"]] == [2, 2]
+    assert yaml.safe_load(recipe.read_text())["data"]["target"] == "cancelled"
+    assert main(words) == 0
+    assert f"race: {printed['race']['reason']}" in capsys.readouterr().out

@@ -83,11 +83,14 @@ def advise(namespace: argparse.Namespace) -> None:
             data,
             advice.techniques,
             settings=_settings(namespace),
+            budgets=namespace.budgets,
             num_repeats=namespace.num_repeats,
             metric=advice.goal.figure,
         )
         chosen = None if found.chosen in ESTIMATORS else found.chosen
         record, text = {**record, "race": found.to_dict()}, f"{text}\n\nrace: {found.reason}"
+        if chosen is None and namespace.output is not None:
+            text += f"; {found.chosen} has no recipe, the one written is that of the first network"
     elif namespace.race:
         text += "\n\nrace: no technique is advised beside the baseline, so nothing was raced"
     print(json.dumps(record) if namespace.json else text)
