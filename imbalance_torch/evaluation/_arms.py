@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -58,7 +59,6 @@ class Outcome:
         corrected: after both, (N, C).
         calibration: the map, chosen on validation rows.
         train_shares: class shares that training was fed.
-        rows_seen: training rows shown, repeated ones counted, synthetic ones not.
         model: None of a model from outside.
     """
 
@@ -68,7 +68,6 @@ class Outcome:
     corrected: Tensor
     calibration: Calibration
     train_shares: list[float]
-    rows_seen: int
     model: TabularModel | None
 
 
@@ -96,7 +95,9 @@ def parse_technique(text: str) -> Technique:
         recipe = RECIPES.get(name)
         if recipe is not None and name not in known:
             name = recipe.sampler or recipe.resampler or recipe.loss
-        kind = known[check_choice("techniques", name, [*RECIPES, *known])]
+        if check_choice("techniques", name, dict.fromkeys([*RECIPES, *known, *ESTIMATORS])) in ESTIMATORS:
+            raise ValueError(f"{name!r} is a model from outside: it stands alone and takes no figure, got {text!r}.")
+        kind = known[name]
         argument = "ratio" if kind != "loss" else _FIGURES.get(name)
         for key, value in ((kind, name), (argument, _number(part) if colon else None)):
             if colon and key is None:
@@ -132,8 +133,11 @@ def build_arms(techniques: Sequence[str | tuple[str, Arm]]) -> dict[str, Arm]:
 
 
 def describe(arm: Arm) -> str:
-    """Return what an arm is, as text that tells different ones apart."""
-    return f"{type(arm).__name__}({arm.get_params()})" if hasattr(arm, "get_params") else repr(arm)
+    """Return what an arm is, as text that tells different ones apart, the same in every process."""
+    if isinstance(arm, Technique):
+        return repr(arm)
+    parameters = arm.get_params() if hasattr(arm, "get_params") else {}
+    return re.sub(r" at 0x[0-9a-f]+", "", f"{type(arm).__qualname__}({parameters})")
 
 
 def fit_technique(
@@ -152,16 +156,16 @@ def fit_technique(
         _of_each_class(model.probabilities(logits)),
         calibration,
         model.classifier.train_prior.tolist(),
-        settings.max_steps * settings.batch_size,
         model,
     )
 
 
 def fit_estimator(estimator: Any, data: TabularDataModule, seed: int) -> Outcome:
     """Fit a clone of an outside model on standardised numbers, flags and category codes, and calibrate it."""
-    own = sklearn.clone(estimator)
-    if "random_state" in own.get_params():
-        own.set_params(random_state=seed)
+    own = sklearn.clone(estimator, safe=False)
+    if hasattr(own, "get_params"):
+        names = [name for name in own.get_params() if name.rpartition("__")[2] == "random_state"]
+        own.set_params(**dict.fromkeys(names, seed))
     (x, y), (x_val, y_val), (x_test, _) = (data.rows(part) for part in ("train", "val", "test"))
     with warnings.catch_warnings():  # of feature names, convergence and the like: the figures tell
         warnings.simplefilter("ignore")
@@ -175,7 +179,6 @@ def fit_estimator(estimator: Any, data: TabularDataModule, seed: int) -> Outcome
         _calibrated(calibration, raw),
         calibration,
         (class_counts(y) / len(y)).tolist(),
-        len(y),
         None,
     )
 

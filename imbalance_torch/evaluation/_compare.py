@@ -6,7 +6,7 @@ import math
 import platform
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ from imbalance_torch.evaluation._fits import Fits
 from imbalance_torch.evaluation._repeats import cut, kind_of_splits, ratio_of_test_to_train
 from imbalance_torch.evaluation._results import KEY, Results, content_hash, read_models, read_protocol
 from imbalance_torch.evaluation._scored import Scored
-from imbalance_torch.evaluation._statistics import Effect, verdicts
+from imbalance_torch.evaluation._statistics import Effect, finite, verdicts
 from imbalance_torch.training import RECIPES, Settings, TabularDataModule, TabularModel, Technique
 from imbalance_torch.training._callbacks import progress_bar, waiting
 
@@ -93,10 +93,10 @@ class Comparison:
             "recommended": self.recommended,
             "reason": self.reason,
             "threshold": self.scored[self.recommended].threshold,
-            "effects": [{name: _finite(value) for name, value in asdict(effect).items()} for effect in self.effects],
+            "effects": [effect.to_dict() for effect in self.effects],
             "means": {
                 str(budget): {
-                    technique: {name: _finite(value) for name, value in row.items() if name not in (*KEY, "seed")}
+                    technique: {name: finite(value) for name, value in row.items() if name not in (*KEY, "seed")}
                     for technique, row in self.means(budget).to_dict("index").items()
                 }
                 for budget in self.budgets
@@ -136,7 +136,8 @@ def compare(
         metric: what the verdicts are on: "ap" (macro-averaged beyond two classes), "auroc", "balanced_accuracy" (at the
             tuned threshold), "raw_balanced_accuracy" (uncorrected, at 0.5), "f1" or "neg_log_loss".
         directory: where ``results.parquet`` and the models are kept; each fit is there at once, and the same call goes
-            on after an interruption, or adds techniques, budgets and repeats.
+            on after an interruption, or adds techniques, budgets and repeats. Windows in time are cut for their number
+            of repeats: another number needs another directory.
 
     Returns:
         A :class:`Comparison`. A technique is recommended over the baseline if its verdict is "better" at every budget.
@@ -175,7 +176,7 @@ def compare(
         "target": data.schema.to_dict(),
         "shares": list(data.split_shares),
         "split seed": data.seed,
-        "settings": replace(settings, technique=Technique(), max_steps=1).to_dict(),
+        "settings": replace(settings, technique=Technique(), max_steps=1, device="auto").to_dict(),
         "facts": facts_of(data, kind),
         "techniques": list(arms),
         "metric": metric,
@@ -187,6 +188,7 @@ def compare(
     with ExitStack() as stack:
         place = stack.enter_context(TemporaryDirectory()) if directory is None else directory
         results = Results(Path(place), protocol, {name: describe(arm) for name, arm in arms.items()})
+        stack.callback(results.close)
         progress = stack.enter_context(progress_bar())
         Fits(data, cuts, plan, settings, results, progress).run(arms)
         rows = results.finish()
@@ -218,11 +220,6 @@ def assemble(rows: pd.DataFrame, protocol: dict[str, Any], models: dict[str, Tab
         {name: model for name, model in models.items() if name in techniques},
         *_recommendation(effects, METRICS[protocol["metric"]]),
     )
-
-
-def _finite(value: Any) -> Any:
-    """Return None for a number that JSON has no word for."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plan(budgets: Sequence[int], num_repeats: int | Sequence[int]) -> dict[int, int]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import lightning as L
 import numpy as np
+import pandas as pd
 from rich.progress import Progress
 
-from imbalance_torch._random import mix
 from imbalance_torch.data import Split
 from imbalance_torch.evaluation._arms import Arm, Outcome, fit_estimator, fit_technique, realism
 from imbalance_torch.evaluation._figures import figures_of
@@ -16,8 +17,6 @@ from imbalance_torch.evaluation._fit_cost import measured_cost
 from imbalance_torch.evaluation._repeats import with_split
 from imbalance_torch.evaluation._results import Results
 from imbalance_torch.training import Settings, StepProgress, TabularDataModule, Technique
-
-_KEPT = 200_000
 
 
 @dataclass
@@ -47,59 +46,83 @@ class Fits:
                 self.progress.advance(task)
 
     def _fit(self, name: str, arm: Arm, budget: int, repeat: int, data: TabularDataModule) -> None:
-        seed = self.settings.seed + repeat
         if (name, repeat) in self._outside:
             self.results.add(self._outside[name, repeat] | {"budget": budget})
             return
-        settings = replace(self.settings, max_steps=budget, seed=seed)
+        settings = replace(self.settings, max_steps=budget, seed=self.settings.seed + repeat)
+        what = f"{name}, {budget} steps, repeat {repeat}"
+        try:
+            row, outcome = self._row(what, arm, data, settings)
+        except (ArithmeticError, ValueError) as error:
+            error.args = (f"{what}: {error}",)
+            raise
+        row = {"technique": name, "budget": budget, "repeat": repeat, **row}
+        if repeat == 0:
+            row |= _test_rows(outcome, data)
+            if outcome.model is not None:
+                outcome.model.save(self.results.model_directory(name, budget))
+        if outcome.model is None:
+            self._outside[name, repeat] = row
+        self.results.add(row)
+
+    def _row(self, what: str, arm: Arm, data: TabularDataModule, settings: Settings) -> tuple[dict[str, Any], Outcome]:
+        bar = _CountingProgress(what, progress=self.progress)
         with measured_cost() as cost:
-            if isinstance(arm, Technique):
-                bar = StepProgress(f"{name}, {budget} steps, repeat {repeat}", progress=self.progress)
-                outcome = fit_technique(arm, data, settings, bar)
-            else:
-                outcome = fit_estimator(arm, data, seed)
-        y_val, y_test = data.rows("val")[1], data.rows("test")[1]
-        figures, threshold = figures_of(outcome, y_val, y_test)
-        row: dict[str, Any] = {
-            "technique": name,
-            "budget": budget,
-            "repeat": repeat,
-            "seed": seed,
+            outcome = (
+                fit_technique(arm, data, settings, bar)
+                if isinstance(arm, Technique)
+                else fit_estimator(arm, data, settings.seed)
+            )
+        figures, threshold = figures_of(outcome, data.rows("val")[1], data.rows("test")[1])
+        if outcome.model is not None:
+            outcome.model.threshold = threshold
+            outcome.model.card = {"test": figures, "settings": settings.to_dict()}
+        row = {
+            "seed": settings.seed,
             **figures,
             "threshold": np.atleast_1d(threshold),
             "calibration": outcome.calibration.name,
             "calibration_reason": outcome.calibration.reason,
             "seconds": cost.seconds,
             "peak_memory_mib": cost.peak_memory_mib,
-            "rows_seen": outcome.rows_seen,
+            "rows_seen": bar.rows if isinstance(arm, Technique) else len(data.split.train),
             "prior": np.asarray(data.class_counts) / sum(data.class_counts),
             "train_shares": np.asarray(outcome.train_shares),
         }
-        if repeat == 0:
-            row |= _test_rows(outcome, data) | {
-                "realism": realism(None if outcome.model is None else outcome.model.classifier.resampler, data)
-            }
-            if outcome.model is not None:
-                outcome.model.threshold = threshold
-                outcome.model.card = {"test": figures, "settings": settings.to_dict()}
-                outcome.model.save(self.results.model_directory(name, budget))
-        if outcome.model is None:
-            self._outside[name, repeat] = row
-        self.results.add(row)
+        return row, outcome
+
+
+class _CountingProgress(StepProgress):
+    """A progress bar that counts the rows of the batches, synthetic ones included."""
+
+    rows = 0
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Count the rows of the batch."""
+        self.rows += len(batch[1])
 
 
 def _test_rows(outcome: Outcome, data: TabularDataModule) -> dict[str, Any]:
-    """Return what plots need of the test rows, of a sample of them beyond 200,000; matrices lie flat."""
+    """Return what plots need of the test rows; matrices lie flat."""
     test, schema = data.split.test, data.schema
-    generator = np.random.Generator(np.random.PCG64(mix(0)))
-    kept = np.sort(generator.permutation(len(test))[:_KEPT])
     rows: dict[str, Any] = {
-        "target": data.y.numpy()[test][kept],
-        "raw": outcome.raw.numpy()[kept].ravel(),
-        "corrected": outcome.corrected.numpy()[kept].ravel(),
+        "target": data.y.numpy()[test],
+        "raw": outcome.raw.numpy().ravel(),
+        "corrected": outcome.corrected.numpy().ravel(),
+        "realism": realism(None if outcome.model is None else outcome.model.classifier.resampler, data),
     }
     if schema.time is not None:
-        rows["time"] = data.frame[schema.time].to_numpy()[test][kept]
+        rows["time"] = _times(data.frame[schema.time].iloc[test])
     if schema.group is not None:
-        rows["group"] = data.frame[schema.group].to_numpy()[test][kept].astype(str)
+        rows["group"] = data.frame[schema.group].iloc[test].astype(str).to_numpy()
     return rows
+
+
+def _times(column: pd.Series) -> Any:
+    """Return times that an axis can show: datetimes or numbers; of other things that sort, their ranks."""
+    if column.dtype != object:
+        return column.to_numpy()
+    try:
+        return pd.to_datetime(column).to_numpy()
+    except (TypeError, ValueError):
+        return pd.factorize(column, sort=True)[0]

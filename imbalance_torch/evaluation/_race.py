@@ -53,7 +53,7 @@ class Race:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome as a JSON object."""
-        return asdict(self)
+        return {**asdict(self), "effects": [effect.to_dict() for effect in self.effects]}
 
 
 def race(

@@ -77,8 +77,8 @@ def of_rows(data: TabularDataModule, rows: np.ndarray) -> TabularDataModule:
 
 
 def ratio_of_test_to_train(splits: list[Split]) -> float:
-    """Return the mean ratio of test rows to those that training or validation used."""
-    return float(np.mean([len(split.test) / (len(split.train) + len(split.val)) for split in splits]))
+    """Return the mean ratio of test rows to training rows; validation rows have no part in the ranking."""
+    return float(np.mean([len(split.test) / len(split.train) for split in splits]))
 
 
 def _windows(data: TabularDataModule, num_repeats: int) -> list[Split]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from imbalance_torch.evaluation._arms import BASELINE, realism
 from imbalance_torch.evaluation._compare import Comparison, assemble, compare, facts_of
 from imbalance_torch.evaluation._report import Report, write_report
-from imbalance_torch.evaluation._results import PROTOCOL_FILE, read_models, read_protocol, read_rows
+from imbalance_torch.evaluation._results import PROTOCOL_FILE, is_complete, read_models, read_protocol, read_rows
 from imbalance_torch.evaluation._scored import Scored
 from imbalance_torch.evaluation._table import notes, tables
 from imbalance_torch.training import DataOptions, Settings, TabularDataModule, TabularModel
@@ -42,6 +43,8 @@ def compare_into(directory: str | Path, data: TabularDataModule, **keywords: Any
     chosen = comparison.models.get(comparison.recommended)
     if chosen is not None:
         chosen.save(folder / "model")
+    elif (folder / "model" / "manifest.json").is_file():
+        shutil.rmtree(folder / "model")  # of an earlier recommendation
     return comparison, file
 
 
@@ -76,11 +79,10 @@ def load_comparison(directory: str | Path) -> Comparison:
         FileNotFoundError: there is none, or it is not finished.
     """
     folder = Path(directory)
-    protocol = read_protocol(folder)
-    if (folder / "fits").is_dir():
+    protocol, rows = read_protocol(folder), read_rows(folder)
+    if not is_complete(rows, protocol):
         raise FileNotFoundError(f"The comparison in {folder} is not finished. Run the same `compare` again.")
-    budgets = [int(budget) for budget in protocol["repeats"]]
-    return assemble(read_rows(folder), protocol, read_models(folder, max(budgets)))
+    return assemble(rows, protocol, read_models(folder, max(map(int, protocol["repeats"]))))
 
 
 def report_of_comparison(comparison: Comparison) -> Report:

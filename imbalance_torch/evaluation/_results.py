@@ -9,19 +9,21 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from imbalance_torch.training import TabularModel
 from imbalance_torch.training._run import write_json
 
 KEY = ["technique", "budget", "repeat"]
 PROTOCOL_FILE = "comparison.json"
-_FILE, _PARTS, _MODELS = "results.parquet", "fits", "models"
-_MAY_GROW = ("techniques", "repeats", "test to train", "metric", "versions")
+_FILE, _PARTS, _MODELS, _LOCK = "results.parquet", "fits", "models", ".lock"
+_MAY_CHANGE = ("techniques", "repeats", "test to train", "metric", "facts", "versions")
 
 
 class Results:
@@ -29,13 +31,14 @@ class Results:
 
     Args:
         directory: created if need be.
-        protocol: what the rows have in common, ready for JSON. "techniques", "repeats", "metric",
-            "test to train" and "versions" may differ from an earlier call's, the rest may not.
+        protocol: what the rows have in common, ready for JSON. What is asked of them may differ from an earlier call's
+            ("techniques", "repeats", "metric" and what follows from them), the rest may not.
         definitions: what each technique is, as text; one that an earlier call had is the same as then.
 
     Raises:
         FileExistsError: the path is a file, or a directory that holds something else.
-        ValueError: it holds a comparison of other data or with other settings.
+        BlockingIOError: another process works there.
+        ValueError: it holds a comparison of other data or with other settings, or is damaged.
     """
 
     def __init__(self, directory: Path, protocol: Mapping[str, Any], definitions: Mapping[str, str]) -> None:
@@ -43,23 +46,32 @@ class Results:
         if directory.exists() and not directory.is_dir():
             raise FileExistsError(f"{directory} is a file. Choose another output directory.")
         file = directory / PROTOCOL_FILE
-        if not file.is_file() and directory.is_dir() and any(directory.iterdir()):
+        if not file.is_file() and directory.is_dir() and {*os.listdir(directory)} - {_LOCK}:
             raise FileExistsError(f"{directory} is not empty and holds no comparison. Choose another directory.")
+        directory.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(directory / _LOCK, timeout=0)
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise BlockingIOError(f"Another process works in {directory}. Wait for it, or choose another.") from error
         record = json.loads(json.dumps(protocol))
         earlier = read_protocol(directory) if file.is_file() else {**record, "definitions": {}}
-        known = earlier["definitions"]
-        pairs = {name: (earlier.get(name), value) for name, value in record.items() if name not in _MAY_GROW}
-        pairs |= {name: (known.get(name, text), text) for name, text in definitions.items()}
-        for name, (then, now) in pairs.items():
-            if then != now:
-                raise ValueError(
-                    f"{directory} holds a comparison with another {name!r}: {then}; now {now}. "
-                    "Choose another directory."
-                )
-        (directory / _PARTS).mkdir(parents=True, exist_ok=True)
-        write_json(file, {**record, "definitions": {**known, **definitions}})
+        then, now = _fixed(earlier), _fixed(record | {"definitions": definitions})
+        changed = [name for name in now if name in then and then[name] != now[name]]
+        if changed:
+            self.close()
+            raise ValueError(
+                f"{directory} holds a comparison with another {changed[0]!r}: {then[changed[0]]!r}, now "
+                f"{now[changed[0]]!r}. Choose another directory."
+            )
+        record["versions"] = {name: _joined(earlier["versions"].get(name), v) for name, v in record["versions"].items()}
+        write_json(file, {**record, "definitions": {**earlier["definitions"], **definitions}})
         rows = read_rows(directory)
         self._done = set() if rows.empty else set(rows[KEY].itertuples(index=False, name=None))
+
+    def close(self) -> None:
+        """Let other processes work in the directory."""
+        self._lock.release()
 
     def __contains__(self, key: tuple[str, int, int]) -> bool:
         return key in self._done
@@ -71,6 +83,7 @@ class Results:
     def add(self, row: Mapping[str, Any]) -> None:
         """Write one fit's row; it is there whole or not at all."""
         technique, budget, repeat = key = tuple(row[name] for name in KEY)
+        (self.directory / _PARTS).mkdir(exist_ok=True)
         _write(pd.DataFrame([dict(row)]), self.directory / _PARTS / f"{slug(technique)}-{budget}-{repeat}.parquet")
         self._done.add(key)
 
@@ -78,7 +91,7 @@ class Results:
         """Write all rows as one file, remove the small ones, and return the rows."""
         rows = read_rows(self.directory)
         _write(rows, self.directory / _FILE)
-        shutil.rmtree(self.directory / _PARTS)
+        shutil.rmtree(self.directory / _PARTS, ignore_errors=True)
         return rows
 
 
@@ -89,8 +102,11 @@ def read_protocol(directory: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{directory} holds no comparison: {PROTOCOL_FILE} is missing.")
     try:
         record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error}). Choose another directory and compare again.") from error
+        missing = {"techniques", "repeats", "target", "settings", "versions", "definitions"} - {*record}
+    except (TypeError, ValueError) as error:
+        missing = {str(error)}
+    if missing:
+        raise ValueError(f"{file} is damaged ({', '.join(missing)}). Choose another directory and compare again.")
     return record
 
 
@@ -101,7 +117,7 @@ def read_rows(directory: Path) -> pd.DataFrame:
     for file in filter(Path.is_file, files):
         try:
             tables.append(pq.read_table(file))
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError) as error:
             raise ValueError(f"{file} is damaged ({error}). Delete it; the same command computes it again.") from error
     if not tables:
         return pd.DataFrame()
@@ -109,11 +125,26 @@ def read_rows(directory: Path) -> pd.DataFrame:
     return rows.drop_duplicates(KEY).sort_values(KEY, ignore_index=True)
 
 
+def is_complete(rows: pd.DataFrame, protocol: Mapping[str, Any]) -> bool:
+    """Return whether there is a row for every technique, budget and repeat."""
+    found = set() if rows.empty else set(rows[KEY].itertuples(index=False, name=None))
+    counts = {int(budget): count for budget, count in protocol["repeats"].items()}
+    wanted = {(name, budget, i) for name in protocol["techniques"] for budget, n in counts.items() for i in range(n)}
+    return wanted <= found
+
+
 def read_models(directory: Path, budget: int) -> dict[str, TabularModel]:
     """Return the models of the first repeat at a budget, by technique."""
     names = read_protocol(directory)["techniques"]
     folders = {name: directory / _MODELS / f"{slug(name)}-{budget}" for name in names}
-    return {name: TabularModel.load(folder) for name, folder in folders.items() if folder.is_dir()}
+    models = {}
+    for name, folder in folders.items():
+        try:
+            if folder.is_dir():
+                models[name] = TabularModel.load(folder)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{error} Or delete {folder}: the comparison does without.") from error
+    return models
 
 
 def content_hash(frame: pd.DataFrame) -> str:
@@ -130,8 +161,21 @@ def _is_nested(value: object) -> bool:
 
 
 def slug(technique: str) -> str:
-    """Return a technique's name as the name of a file."""
-    return technique.translate(str.maketrans(":/\\", "=__"))
+    """Return a technique's name as the name of a file, different for different names."""
+    return quote(technique, safe="+=").replace(".", "%2E")
+
+
+def _fixed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what may not change, by name, the entries of a record one by one."""
+    found: dict[str, Any] = {}
+    for name, value in record.items():
+        if name not in _MAY_CHANGE:
+            found |= {f"{name}: {key}": v for key, v in value.items()} if isinstance(value, dict) else {name: value}
+    return found
+
+
+def _joined(then: str | None, now: str) -> str:
+    return now if then in (None, now) else then if now in str(then) else f"{then}, {now}"
 
 
 def _write(rows: pd.DataFrame, file: Path) -> None:

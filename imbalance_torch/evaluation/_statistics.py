@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -70,6 +70,15 @@ class Effect:
     detectable: float
     verdict: Literal["better", "no evidence", "worse"]
     statement: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a JSON object; what is infinite is None."""
+        return {name: finite(value) for name, value in asdict(self).items()}
+
+
+def finite(value: Any) -> Any:
+    """Return None for a number that JSON has no word for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def paired_t_test(differences: Sequence[float] | np.ndarray, *, level: float = 0.95) -> PairedTest:

@@ -40,7 +40,7 @@ _NOTES = [
     "Shifted: after the prior correction in closed form. Calibrated: after the map, too, that lowers the log-loss of "
     "validation rows, where one does; these probabilities are what the model gives.",
     "baseline: cross-entropy, the output bias started at the log prior. MiB: peak of the process, data included. Rows "
-    "seen: repeated ones counted, synthetic ones not.",
+    "seen: those of all batches, repeated and synthetic ones counted.",
 ]
 _MULTICLASS = (
     "AP, AUROC, F1 and calibration error are means over the classes, one class against the rest; expected/observed is "

@@ -174,7 +174,7 @@ def fit(
                 OneCycleLR,
                 max_lr=settings.learning_rate,
                 total_steps=settings.max_steps + 1,
-                pct_start=0.1,
+                pct_start=max(0.1, 2 / (settings.max_steps + 1)),
                 cycle_momentum=False,
             ),
         )

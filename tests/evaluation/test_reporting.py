@@ -1,6 +1,7 @@
 """Reports from directories: a comparison's and a run's, again from what they left, never from half of it."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -42,7 +43,7 @@ def run(file, tmp_path_factory):
 
 def test_what_a_comparison_leaves(compared):
     comparison, page, directory = compared
-    assert {path.name for path in directory.iterdir()} == {
+    assert {path.name for path in directory.iterdir()} - {".lock"} == {
         "comparison.json",
         "model",
         "models",
@@ -117,9 +118,28 @@ def test_where_there_is_nothing_or_half_of_it(run, compared, tmp_path, file):
     (half / "comparison.json").write_text((compared[2] / "comparison.json").read_text())
     with pytest.raises(FileNotFoundError, match=r"not finished\. Run the same `compare` again"):
         report(half)
-    (half / "comparison.json").write_text("{")
-    with pytest.raises(ValueError, match="damaged"):
-        report(half)
+    for text in ("{", "{}", "[]", "null"):
+        (half / "comparison.json").write_text(text)
+        with pytest.raises(ValueError, match=r"comparison\.json is damaged"):
+            report(half)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("results.parquet", b"PAR1 and no more", r"results\.parquet is damaged .* Delete it"),
+        ("results.parquet", None, "not finished"),
+        ("models/smote-10/model.json", b"{}", r"Or delete .*smote-10"),
+    ],
+)
+def test_damaged_files_are_named(compared, tmp_path, name, content, told):
+    copy = tmp_path / "copy"
+    shutil.copytree(compared[2], copy)
+    (copy / name).unlink()
+    if content is not None:
+        (copy / name).write_bytes(content)
+    with pytest.raises((FileNotFoundError, ValueError), match=told):
+        report(copy)
 
 
 def test_changed_data_are_not_reported_on(run, file, tmp_path):
