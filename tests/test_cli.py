@@ -343,6 +343,9 @@ def test_advise_and_race(table, tmp_path, capsys):
     chosen = printed["race"]["chosen"]
     assert chosen in [each["technique"] for each in printed["recommendations"]]
     assert [effect["pairs"] for effect in printed["race"]["effects"]] == [2, 2]
-    assert yaml.safe_load(recipe.read_text())["data"]["target"] == "cancelled"
+    assert recipe.read_text().startswith(f"# {printed['recipe']}, as ")
+    config = yaml.safe_load(recipe.read_text())
+    assert config["data"]["target"] == "cancelled"
+    assert config["trainer"]["max_steps"] == 3
     assert main(words) == 0
     assert f"race: {printed['race']['reason']}" in capsys.readouterr().out

@@ -36,7 +36,9 @@ def _guarded(command: Callable[[], None], *, debug: bool) -> int:
             command()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        _complain("interrupted. `imbalance-torch resume DIR` goes on with a run, the same `tune` with a study.")
+        _complain(
+            "interrupted. `imbalance-torch resume DIR` goes on with a run, the same `tune` or `compare` with theirs."
+        )
         return 130
     except BrokenPipeError:
         # The reader of our output, such as `head`, has seen enough; what is left in the buffer must not raise at exit.

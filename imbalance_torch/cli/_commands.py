@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,28 +76,33 @@ def advise(namespace: argparse.Namespace) -> None:
     from imbalance_torch.evaluation._advice import advice_text
     from imbalance_torch.training._run import write_text
 
-    data = _data_options(namespace).build()
+    data, settings = _data_options(namespace).build(), _settings(namespace)
     advice = advise(data, metric=namespace.metric, fixed_threshold=namespace.fixed_threshold, model=namespace.model)
-    record, text, chosen = advice.to_dict(), advice_text(advice), None
+    recipe = next(name for name in advice.techniques if name not in ESTIMATORS)
+    record, text = advice.to_dict(), advice_text(advice)
     if namespace.race and len(advice.techniques) > 1:
         found = race(
             data,
             advice.techniques,
-            settings=_settings(namespace),
+            settings=settings,
             budgets=namespace.budgets,
             num_repeats=namespace.num_repeats,
             metric=advice.goal.figure,
         )
-        chosen = None if found.chosen in ESTIMATORS else found.chosen
         record, text = {**record, "race": found.to_dict()}, f"{text}\n\nrace: {found.reason}"
-        if chosen is None and namespace.output is not None:
+        if found.chosen not in ESTIMATORS:
+            recipe = found.chosen
+        elif namespace.output is not None:
             text += f"; {found.chosen} has no recipe, the one written is that of the first network"
     elif namespace.race:
         text += "\n\nrace: no technique is advised beside the baseline, so nothing was raced"
+    record["recipe"] = None if namespace.output is None else recipe
     print(json.dumps(record) if namespace.json else text)
     if namespace.output is not None:
-        write_text(Path(namespace.output), advice.recipe(chosen))
-        _next(f"train it with: imbalance-torch fit --config {shlex.quote(namespace.output)}", namespace.json)
+        settings = replace(settings, max_steps=namespace.budgets[-1])
+        write_text(Path(namespace.output), advice.recipe(recipe, settings=settings))
+        command = f"imbalance-torch fit --config {shlex.quote(namespace.output)}"
+        _next(f"recipe of {recipe}; train it with: {command}", namespace.json)
 
 
 def train(namespace: argparse.Namespace) -> None:

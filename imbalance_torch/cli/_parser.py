@@ -71,9 +71,15 @@ def build_parser() -> _Parser:
         "--race", action="store_true", help="let the advised techniques race on training and validation rows"
     )
     advise.add_argument(
-        "--budgets", type=_integers, default=[300, 1500], metavar="N[,...]", help="optimiser steps of the race's rounds"
+        "--budgets",
+        type=_integers,
+        default=[300, 1500],
+        metavar="N[,...]",
+        help="optimiser steps of the race's rounds; the last is that of the recipe",
     )
-    advise.add_argument("--num-repeats", type=int, default=10, help="repeats of the race's final")
+    advise.add_argument(
+        "--num-repeats", type=int, default=10, help="repeats of the race's final; without --race unused"
+    )
     _add_network(advise, "mlp")
     advise.add_argument("-o", "--output", default=None, help="YAML recipe to write, for `fit --config`")
 

@@ -12,7 +12,7 @@ from imbalance_torch.evaluation._arms import BASELINE, ESTIMATORS
 from imbalance_torch.evaluation._facts import DataFacts, data_facts
 from imbalance_torch.evaluation._recipe import recipe_text
 from imbalance_torch.evaluation._rules import RULES, Goal, Rule
-from imbalance_torch.training import DataOptions, TabularDataModule
+from imbalance_torch.training import DataOptions, Settings, TabularDataModule
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ class Advice:
             "notes": [*map(vars, self.notes)],
         }
 
-    def recipe(self, technique: str | None = None, *, max_steps: int = 1500) -> str:
+    def recipe(self, technique: str | None = None, *, settings: Settings | None = None) -> str:
         """Return the YAML that ``imbalance-torch fit --config`` trains a recommended technique with.
 
         Args:
             technique: one of ``techniques``; by default the first that is a network.
-            max_steps: optimiser steps.
+            settings: network, budget and the like of the training; by default the MLP, and the seed of the data.
 
         Raises:
             ValueError: the technique is not recommended or no network, or the table is no file.
@@ -94,8 +94,7 @@ class Advice:
             chosen,
             self.data,
             num_classes=self.facts.num_classes,
-            seed=self.data.get("seed", 0),
-            max_steps=max_steps,
+            settings=settings or Settings(network="mlp", seed=self.data.get("seed", 0)),
             notes=[fill(note, 118) for note in notes],
         )
 
@@ -222,4 +221,4 @@ def _data_arguments(data: TabularDataModule) -> dict[str, Any]:
         value = data.split_shares if name == "split" else getattr(data, name)
         if name != "source" and value != getattr(default, name):
             chosen[name] = list(value) if isinstance(value, tuple) else value
-    return {**chosen, "batch_size": data.batch_size}
+    return chosen

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from imbalance_torch.evaluation._arms import parse_technique
-from imbalance_torch.training import Technique
+from imbalance_torch.training import NETWORKS, Settings, Technique
+from imbalance_torch.training._fitting import warm_up_share
 
 _LOSSES: dict[str, dict[str, Any]] = {
     "cross_entropy": {"class_path": "torch.nn.CrossEntropyLoss"},
@@ -24,40 +25,48 @@ _SCHEMES = {None: "balanced", 1.0: "balanced", 0.5: "inverse_sqrt"}
 
 
 def recipe_text(
-    technique: str, data: Mapping[str, Any], *, num_classes: int, seed: int, max_steps: int, notes: Sequence[str]
+    technique: str, data: Mapping[str, Any], *, num_classes: int, settings: Settings, notes: Sequence[str]
 ) -> str:
-    """Return the YAML of one technique.
+    """Return the YAML of one technique: what :func:`fit` does with these settings.
 
     Args:
         technique: for :func:`parse_technique`; losses, samplers and resamplers that the rules name.
         data: arguments of :class:`TabularDataModule`.
         num_classes: number of classes.
-        seed: of weights, batches and dropout.
-        max_steps: optimiser steps.
+        settings: network, budget, batch size, learning rate, seed and device.
         notes: lines of comment at the top.
     """
-    parsed = parse_technique(technique)
+    parsed, steps, rate = parse_technique(technique), settings.max_steps, settings.learning_rate
     model = {
         "task": "binary" if num_classes == 2 else "multiclass",
-        "network": {
-            "class_path": "imbalance_torch.models.MLP",
-            "init_args": {"hidden": [128, 128], "dropout": 0.1},
-        },
+        "network": {"class_path": f"imbalance_torch.models.{NETWORKS[settings.network].__name__}"},
         "loss": _loss(parsed),
-        **_resampler(parsed, seed),
-        "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.002, "weight_decay": 0.0001}},
-        "scheduler": {"class_path": "torch.optim.lr_scheduler.CosineAnnealingLR", "init_args": {"T_max": max_steps}},
+        **_resampler(parsed, settings.seed),
+        "optimizer": {
+            "class_path": "torch.optim.AdamW",
+            "init_args": {"lr": rate, "weight_decay": settings.weight_decay},
+        },
+        "scheduler": {
+            "class_path": "torch.optim.lr_scheduler.OneCycleLR",
+            "init_args": {
+                "max_lr": rate,
+                "total_steps": steps + 1,
+                "pct_start": warm_up_share(steps),
+                "cycle_momentum": False,
+            },
+        },
     }
     trainer = {
-        "max_steps": max_steps,
+        "max_steps": steps,
         "max_epochs": -1,
         "gradient_clip_val": 1.0,
         "val_check_interval": 1.0,
         "num_sanity_val_steps": 0,
-        "accelerator": "auto",
+        "accelerator": {"cuda": "gpu"}.get(settings.device, settings.device),
         "devices": 1,
     }
-    config = {"seed_everything": seed, "model": model, "data": {**data, **_sampler(parsed)}, "trainer": trainer}
+    table = {**data, "batch_size": settings.batch_size, **_sampler(parsed)}
+    config = {"seed_everything": settings.seed, "model": model, "data": table, "trainer": trainer}
     comments = "".join(f"# {line}\n" for note in notes for line in note.splitlines())
     body: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120)
     return comments + body

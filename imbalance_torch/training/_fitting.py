@@ -174,7 +174,7 @@ def fit(
                 OneCycleLR,
                 max_lr=settings.learning_rate,
                 total_steps=settings.max_steps + 1,
-                pct_start=max(0.1, 2 / (settings.max_steps + 1)),
+                pct_start=warm_up_share(settings.max_steps),
                 cycle_momentum=False,
             ),
         )
@@ -195,6 +195,11 @@ def fit(
         technique,
         threshold=0.5 if len(counts) == 2 else None,
     )
+
+
+def warm_up_share(max_steps: int) -> float:
+    """Return the share of the steps in which the learning rate rises: a tenth, but two steps at least."""
+    return max(0.1, 2 / (max_steps + 1))
 
 
 def _run_until_the_best(

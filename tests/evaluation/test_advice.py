@@ -1,22 +1,24 @@
 """Advice: the baseline first unless a rule argues otherwise, reasons with figures, and recipes that train."""
 
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 import imbalance_torch
 from imbalance_torch.cli import main
-from imbalance_torch.evaluation import advise
+from imbalance_torch.evaluation import Race, advise
 from imbalance_torch.evaluation._advice import advice_text
-from imbalance_torch.evaluation._arms import build_arms
+from imbalance_torch.evaluation._arms import build_arms, parse_technique
 from imbalance_torch.evaluation._recipe import recipe_text
 from imbalance_torch.evaluation._rules import METRICS, MODELS, RULES
-from imbalance_torch.training import TabularDataModule
+from imbalance_torch.training import Settings, TabularDataModule, _fitting, fit, lightning_cli
 
 FAST = Path(__file__).parents[2] / "configs/overlays/fast.yaml"
 
@@ -122,11 +124,19 @@ def test_a_recipe_has_what_the_data_module_was_given(file):
         "split": (0.5, 0.25, 0.25),
         "roles": {"c0": "categorical"},
     }
-    config = yaml.safe_load(advise(TabularDataModule(file, "y", positive=1, **options)).recipe(max_steps=70))
+    config = yaml.safe_load(
+        advise(TabularDataModule(file, "y", positive=1, **options)).recipe(
+            settings=Settings(network="tabm", max_steps=70, batch_size=64, learning_rate=0.01, seed=3)
+        )
+    )
     expected = {**options, "split": [0.5, 0.25, 0.25], "source": str(file), "target": "y", "positive": 1}
-    assert config["data"] == {**expected, "batch_size": 512}
+    assert config["data"] == {**expected, "batch_size": 64}
     assert config["seed_everything"] == 3
-    assert config["trainer"]["max_steps"] == config["model"]["scheduler"]["init_args"]["T_max"] == 70
+    assert config["trainer"]["max_steps"] == 70
+    assert config["model"]["network"] == {"class_path": "imbalance_torch.models.TabM"}
+    assert config["model"]["optimizer"]["init_args"] == {"lr": 0.01, "weight_decay": 1e-4}
+    assert config["model"]["scheduler"]["init_args"]["total_steps"] == 71
+    assert config["model"]["scheduler"]["init_args"]["max_lr"] == 0.01
 
 
 def test_a_recipe_says_why(file):
@@ -142,7 +152,7 @@ def test_recipes_differ_by_their_technique(file):
     assert models["balanced:0.25"]["data"]["sampler"]["init_args"] == {"ratio": 0.25}
     assert models["smote:0.25"]["model"]["resampler"]["init_args"]["target_ratio"] == 0.25
     assert len({json.dumps(config) for config in models.values()}) == len(models)
-    rows = yaml.safe_load(recipe_text("class_weighted:0.5", {}, num_classes=3, seed=0, max_steps=9, notes=[]))
+    rows = yaml.safe_load(recipe_text("class_weighted:0.5", {}, num_classes=3, settings=Settings(), notes=[]))
     assert rows["model"]["loss"]["init_args"] == {"scheme": "inverse_sqrt"}
     assert rows["model"]["task"] == "multiclass"
 
@@ -203,8 +213,40 @@ def test_every_advised_technique_trains(technique, tmp_path, recwarn):
 def test_rotating_undersampling_trains(file, tmp_path):
     data = {"source": str(file), "target": "y"}
     train(
-        recipe_text("rotating_undersampling:0.1", data, num_classes=2, seed=0, max_steps=20, notes=["a\nb"]), tmp_path
+        recipe_text("rotating_undersampling:0.1", data, num_classes=2, settings=Settings(max_steps=20), notes=["a\nb"]),
+        tmp_path,
     )
+
+
+@pytest.mark.filterwarnings("ignore:LDAMLoss has no known link")
+@pytest.mark.parametrize(
+    ("technique", "network"),
+    [
+        ("baseline", "resnet"),
+        ("focal:2", "tabm"),
+        ("class_weighted:1", "mlp"),
+        ("class_weighted:0.5", "mlp"),
+        ("logit_adjusted", "mlp"),
+        ("balanced_softmax", "mlp"),
+        ("vs", "mlp"),
+        ("ldam", "mlp"),
+        ("balanced:0.25", "mlp"),
+        ("rotating_undersampling:0.1", "mlp"),
+        ("smote:0.25", "mlp"),
+    ],
+)
+def test_a_recipe_trains_to_the_weights_of_fit(technique, network, tmp_path, monkeypatch):
+    table(categories=1).to_parquet(tmp_path / "table.parquet")
+    data = {"source": str(tmp_path / "table.parquet"), "target": "y", "seed": 3, "audit": False}
+    settings = Settings(network=network, max_steps=40, batch_size=64, learning_rate=0.05, seed=3, device="cpu")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe_text(technique, data, num_classes=2, settings=settings, notes=[]))
+    words = ["--trainer.default_root_dir", str(tmp_path), "--trainer.enable_progress_bar", "false"]
+    found = lightning_cli.run(["fit", "--config", str(path), *words]).model.network
+    monkeypatch.setattr(_fitting, "mix", int)  # the global seed of LightningCLI is the number itself
+    model = fit(TabularDataModule(**data), replace(settings, technique=parse_technique(technique)))
+    assert type(found) is type(model.classifier.network)
+    torch.testing.assert_close(found.state_dict(), model.classifier.network.state_dict())
 
 
 def test_the_command_writes_a_recipe_that_trains(file, tmp_path, capsys):
@@ -220,8 +262,35 @@ def test_the_command_in_json(file, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["goal"] == {"metric": "auroc", "fixed_threshold": True, "model": "network"}
     assert found["facts"]["minority_rows"] == 36
+    assert found["recipe"] is None
     assert [each["rank"] for each in found["recommendations"]] == list(range(1, len(found["recommendations"]) + 1))
     assert "R15" in {note["rule"] for note in found["notes"]}
+
+
+@pytest.mark.parametrize(
+    ("winner", "written"), [("hist_gradient_boosting", "baseline"), ("balanced:0.25", "balanced:0.25")]
+)
+def test_the_command_writes_the_recipe_of_a_race(winner, written, file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("imbalance_torch.evaluation.race", lambda *_, **__: Race([], [], winner, "it won"))
+    recipe = tmp_path / "advised.yaml"
+    words = ["advise", str(file), "--target", "y", "--drop", "group,extra", "--race", "--budgets", "5,7"]
+    words += ["--network", "tabm", "--learning-rate", "0.05", "--batch-size", "256", "--device", "cpu", "--seed", "4"]
+    assert main([*words, "-o", str(recipe), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["recipe"] == written
+    assert recipe.read_text().startswith(f"# {written}, as ")
+    config = yaml.safe_load(recipe.read_text())
+    assert config["model"]["network"]["class_path"] == "imbalance_torch.models.TabM"
+    assert config["model"]["optimizer"]["init_args"]["lr"] == 0.05
+    assert config["data"]["batch_size"] == 256
+    assert config["trainer"]["max_steps"] == 7
+    assert config["trainer"]["accelerator"] == "cpu"
+    assert config["seed_everything"] == config["data"]["seed"] == 4
+    assert main([*words, "-o", str(recipe)]) == 0
+    out = capsys.readouterr().out
+    assert f"recipe of {written}; train it with: imbalance-torch fit --config {recipe}" in out
+    assert (f"{winner} has no recipe" in out) == (winner != written)
+    assert main(words) == 0
+    assert "recipe" not in capsys.readouterr().out
 
 
 def test_the_command_refuses(file, tmp_path, capsys):
