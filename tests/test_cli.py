@@ -342,7 +342,7 @@ def test_advise_and_race(table, tmp_path, capsys):
     printed = json.loads(capsys.readouterr().out)
     chosen = printed["race"]["chosen"]
     assert chosen in [each["technique"] for each in printed["recommendations"]]
-    assert [effect["pairs"] for effect in printed["race"]["effects"]] == [2, 2]
+    assert printed["race"]["final"]["pairs"] == 2
     assert recipe.read_text().startswith(f"# {printed['recipe']}, as ")
     config = yaml.safe_load(recipe.read_text())
     assert config["data"]["target"] == "cancelled"

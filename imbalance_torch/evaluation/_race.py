@@ -20,7 +20,6 @@ from imbalance_torch.evaluation._repeats import of_rows
 from imbalance_torch.evaluation._statistics import Effect
 from imbalance_torch.training import Settings, TabularDataModule
 
-_FINALISTS = 2
 _REPEATS = 3  # of a round before the final
 _APART = 1_000  # between the seeds of two rounds
 
@@ -41,19 +40,19 @@ class Race:
 
     Attributes:
         rounds: the rounds before the final, in order.
-        effects: verdicts of the final, of each finalist against the baseline.
+        final: the verdict on the one that was left, against the baseline.
         chosen: the technique to use.
         reason: why, in one sentence.
     """
 
     rounds: list[Round]
-    effects: list[Effect]
+    final: Effect
     chosen: str
     reason: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome as a JSON object."""
-        return {**asdict(self), "effects": [effect.to_dict() for effect in self.effects]}
+        return {**asdict(self), "final": self.final.to_dict()}
 
 
 def race(
@@ -70,10 +69,11 @@ def race(
     """Let techniques race on training and validation rows, and name the one that is better than doing nothing, or none.
 
     Successive halving: three repeats at the short budget, of which the better half by mean difference goes on, three at
-    the long budget, and so on until two are left. These meet the baseline in a final of ``num_repeats`` new splits and
-    seeds at the long budget. The choice is the finalist with the larger difference whose verdict there is "better"
-    (corrected resampled t test, Holm over the finalists); otherwise the baseline, which takes part in every round and
-    cannot be eliminated. Since the final has its own seeds, the luck that carried a technique there does not count.
+    the long budget, and so on until one is left; two always meet at the long budget. The one left meets the baseline in
+    a final of ``num_repeats`` new splits and seeds at the long budget, and is chosen if the corrected resampled t test
+    finds it better there; otherwise the baseline, which takes part in every round and cannot be eliminated. Since the
+    final has its own splits and seeds, the luck that carried a technique there does not count, and since it tests one
+    technique alone, no correction for several is due.
 
     Args:
         data: the table; its test rows are never looked at.
@@ -89,7 +89,7 @@ def race(
         ValueError: as :func:`compare`; no technique beside the baseline.
 
     Notes:
-        Cost: about ``6 T + 3 num_repeats`` fits for T techniques.
+        Cost: about ``6 T + 2 num_repeats`` fits for T techniques.
 
     References:
         Jamieson and Talwalkar, Non-stochastic best arm identification and hyperparameter optimization, 2016.
@@ -121,16 +121,14 @@ def race(
                 directory=place / f"round-{number}",
             ).effects
 
-        while len(left) > _FINALISTS:
-            budget = budgets[min(len(rounds), len(budgets) - 1)]
+        while len(left) > 1:
+            budget = budgets[min(len(rounds), len(budgets) - 1)] if len(left) > 2 else budgets[-1]
             differences = {effect.technique: effect.difference for effect in run(left, budget, _REPEATS)}
             ranked = sorted(differences, key=differences.__getitem__, reverse=True)
-            left = ranked[: max(math.ceil(len(ranked) / 2), _FINALISTS)]
+            left = ranked[: math.ceil(len(ranked) / 2)]
             rounds.append(Round(budget, _REPEATS, differences, left))
-        effects = run(left, budgets[-1], num_repeats)
-    better = [effect for effect in effects if effect.verdict == "better"]
-    best = max(better or effects, key=lambda effect: effect.difference)
-    figures = f"{METRICS[metric]} {with_interval(best)} in {best.pairs} pairs"
-    if better:
-        return Race(rounds, effects, best.technique, f"{best.technique} is better than the baseline: {figures}")
-    return Race(rounds, effects, BASELINE, f"nothing beats the baseline; {best.technique} came nearest: {figures}")
+        (effect,) = run(left, budgets[-1], num_repeats)
+    figures = f"{METRICS[metric]} {with_interval(effect)} in {effect.pairs} pairs"
+    if effect.verdict == "better":
+        return Race(rounds, effect, effect.technique, f"{effect.technique} is better than the baseline: {figures}")
+    return Race(rounds, effect, BASELINE, f"nothing beats the baseline; {effect.technique} came nearest: {figures}")

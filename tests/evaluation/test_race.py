@@ -40,14 +40,18 @@ def outcome(stripes, tmp_path_factory):
     return _race(stripes, names, directory=directory), directory, names
 
 
-def test_half_of_the_techniques_go_on_until_two_are_left(outcome):
+def test_half_of_the_techniques_go_on_until_one_is_left(outcome):
     found = outcome[0]
-    assert [(one.budget, len(one.differences), len(one.kept)) for one in found.rounds] == [(2, 5, 3), (4, 3, 2)]
+    assert [(one.budget, len(one.differences), len(one.kept)) for one in found.rounds] == [
+        (2, 5, 3),
+        (4, 3, 2),
+        (4, 2, 1),
+    ]
     for one in found.rounds:
         ranked = sorted(one.differences, key=one.differences.get, reverse=True)
         assert one.kept == ranked[: len(one.kept)]
-    assert {effect.technique for effect in found.effects} == {*found.rounds[-1].kept}
-    assert all(effect.budget == 4 and effect.pairs == 4 for effect in found.effects)
+    assert [found.final.technique] == found.rounds[-1].kept
+    assert (found.final.budget, found.final.pairs, found.final.p_holm) == (4, 4, found.final.p)
 
 
 def test_the_planted_winner_wins_and_the_outcome_is_json(outcome):
@@ -63,12 +67,12 @@ def test_an_interrupted_race_goes_on(outcome, stripes):
     stamps = [(directory / name / "results.parquet").stat().st_size for name in rounds]
     assert _race(stripes, names, directory=directory) == found
     assert [(directory / name / "results.parquet").stat().st_size for name in rounds] == stamps
-    assert rounds == ["round-0", "round-1", "round-2"]
+    assert rounds == ["round-0", "round-1", "round-2", "round-3"]
 
 
 def test_without_a_winner_the_baseline_stays(stripes):
     found = _race(stripes, ["poly1", "focal"])
-    assert found.rounds == []
+    assert [(one.budget, len(one.kept)) for one in found.rounds] == [(4, 1)]
     assert found.chosen == "baseline"
     assert "nothing beats the baseline" in found.reason
 
