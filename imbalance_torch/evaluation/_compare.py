@@ -154,13 +154,12 @@ def compare(
         Nadeau and Bengio, Inference for the generalization error, 2003; Holm, 1979.
 
     Example:
-        >>> from imbalance_torch.training import Settings, TabularDataModule
-        >>> comparison = compare(
-        ...     TabularDataModule("nyc_flights", drop=["tailnum"], audit=False),
-        ...     ["class_weighted"], settings=Settings(network="mlp"), budgets=[2], num_repeats=2, splits="fixed",
-        ... )
-        >>> comparison.recommended, comparison.techniques
-        ('baseline', ['baseline', 'class_weighted'])
+        >>> import numpy as np, pandas as pd
+        >>> from imbalance_torch.training import TabularDataModule
+        >>> table = pd.DataFrame({"amount": np.sin(np.arange(900.0)), "fraud": np.arange(900) % 30 == 0})
+        >>> comparison = compare(TabularDataModule(table, "fraud"), ["focal:2"], budgets=[2, 4], num_repeats=2)
+        >>> comparison.techniques, comparison.budgets, len(comparison.results)
+        (['baseline', 'focal:2'], [2, 4], 8)
     """
     settings = settings or Settings(network="mlp")
     arms, plan = build_arms(techniques), _plan(budgets, num_repeats)

@@ -13,7 +13,7 @@ import yaml
 
 import imbalance_torch
 from imbalance_torch.cli import main
-from imbalance_torch.evaluation import Race, advise
+from imbalance_torch.evaluation import Race, advise, verdicts
 from imbalance_torch.evaluation._advice import advice_text
 from imbalance_torch.evaluation._arms import build_arms, parse_technique
 from imbalance_torch.evaluation._recipe import recipe_text
@@ -271,7 +271,8 @@ def test_the_command_in_json(file, capsys):
     ("winner", "written"), [("hist_gradient_boosting", "baseline"), ("balanced:0.25", "balanced:0.25")]
 )
 def test_the_command_writes_the_recipe_of_a_race(winner, written, file, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("imbalance_torch.evaluation.race", lambda *_, **__: Race([], [], winner, "it won"))
+    (final,) = verdicts({winner: [0.1, 0.2]}, budget=7, test_to_train=0.3)
+    monkeypatch.setattr("imbalance_torch.evaluation.race", lambda *_, **__: Race([], final, winner, "it won"))
     recipe = tmp_path / "advised.yaml"
     words = ["advise", str(file), "--target", "y", "--drop", "group,extra", "--race", "--budgets", "5,7"]
     words += ["--network", "tabm", "--learning-rate", "0.05", "--batch-size", "256", "--device", "cpu", "--seed", "4"]
