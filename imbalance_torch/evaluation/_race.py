@@ -131,4 +131,4 @@ def race(
     figures = f"{METRICS[metric]} {with_interval(effect)} in {effect.pairs} pairs"
     if effect.verdict == "better":
         return Race(rounds, effect, effect.technique, f"{effect.technique} is better than the baseline: {figures}")
-    return Race(rounds, effect, BASELINE, f"nothing beats the baseline; {effect.technique} came nearest: {figures}")
+    return Race(rounds, effect, BASELINE, f"nothing beats the baseline; {effect.technique} was left: {figures}")
