@@ -151,6 +151,8 @@ def main() -> None:
     found["expectations"] = expectations(found["outcome"]["means"])
     found["machine"] = machine(torch.device("cpu"), PACKAGES)
     found["outcome"].pop("report")
+    for facts in (found["outcome"]["data"], found["outcome"]["protocol"]["facts"]):
+        facts["source"] = "mammography.parquet"
     report(found)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -54,19 +54,24 @@ class Results:
             self._lock.acquire()
         except Timeout as error:
             raise BlockingIOError(f"Another process works in {directory}. Wait for it, or choose another.") from error
-        record = json.loads(json.dumps(protocol))
-        earlier = read_protocol(directory) if file.is_file() else {**record, "definitions": {}}
+        try:
+            self._open(file, json.loads(json.dumps(protocol)), definitions)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, file: Path, record: dict[str, Any], definitions: Mapping[str, str]) -> None:
+        earlier = read_protocol(self.directory) if file.is_file() else {**record, "definitions": {}}
         then, now = _fixed(earlier), _fixed(record | {"definitions": definitions})
         changed = [name for name in now if name in then and then[name] != now[name]]
         if changed:
-            self.close()
             raise ValueError(
-                f"{directory} holds a comparison with another {changed[0]!r}: {then[changed[0]]!r}, now "
+                f"{self.directory} holds a comparison with another {changed[0]!r}: {then[changed[0]]!r}, now "
                 f"{now[changed[0]]!r}. Choose another directory."
             )
         record["versions"] = {name: _joined(earlier["versions"].get(name), v) for name, v in record["versions"].items()}
         write_json(file, {**record, "definitions": {**earlier["definitions"], **definitions}})
-        rows = read_rows(directory)
+        rows = read_rows(self.directory)
         self._done = set() if rows.empty else set(rows[KEY].itertuples(index=False, name=None))
 
     def close(self) -> None:
